@@ -1,0 +1,8 @@
+//! Millstream's core: pure, synchronous, deterministic. No I/O, no clock, no randomness, no Kafka, RocksDB or Wasm.
+
+pub mod error;
+pub mod id;
+pub mod port;
+pub mod record;
+
+pub use error::{Error, Kind, Result};

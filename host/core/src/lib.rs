@@ -2,7 +2,9 @@
 
 pub mod error;
 pub mod id;
+pub mod partitioner;
 pub mod port;
 pub mod record;
+pub mod topology;
 
 pub use error::{Error, Kind, Result};

@@ -1,10 +1,15 @@
 //! Millstream's core: pure, synchronous, deterministic. No I/O, no clock, no randomness, no Kafka, RocksDB or Wasm.
 
+pub mod context;
 pub mod error;
 pub mod id;
+pub mod limits;
 pub mod partitioner;
 pub mod port;
+pub mod processor;
+pub mod punctuation;
 pub mod record;
+pub mod store;
 pub mod topology;
 
 pub use error::{Error, Kind, Result};

@@ -1,0 +1,14 @@
+//! State stores: what processors read and write, in front of a task's committed state.
+//!
+//! Each store has one [`WriteBuffer`]: writes since the last commit live there only, and the committed state behind it
+//! never holds anything uncommitted. Reads see the buffer first.
+
+mod in_memory;
+mod scan;
+mod stores;
+mod write_buffer;
+
+pub use in_memory::{InMemoryStateDirectory, InMemoryTaskState};
+pub use scan::{Cursor, Order};
+pub use stores::{StoreError, StoreSettings, Stored, Stores};
+pub use write_buffer::WriteBuffer;

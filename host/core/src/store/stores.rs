@@ -1,0 +1,365 @@
+//! All stores of one task, as its processors see them and as its commit sees them.
+
+use crate::error::Result;
+use crate::id::{Offset, StoreName, TIMESTAMP_UNKNOWN, Timestamp, TopicPartition};
+use crate::limits;
+use crate::port::{Page, StateChange, TaskState};
+
+use super::scan::Cursor;
+use super::write_buffer::{DirtyEntry, WriteBuffer};
+
+/// What a store of a task is.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// The store's name.
+    pub name: StoreName,
+    /// Whether each value is kept with its timestamp (a timestamped key-value store).
+    pub timestamped: bool,
+    /// Whether changes are logged, and where.
+    pub changelog: Option<TopicPartition>,
+    /// Bytes of committed entries to cache.
+    pub cache_bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Store {
+    settings: StoreSettings,
+    buffer: WriteBuffer,
+}
+
+/// A value that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Where the value begins in the buffer it was appended to.
+    pub start: usize,
+    /// The value's timestamp; `-1` in a store that keeps none.
+    pub timestamp: Timestamp,
+}
+
+/// Why a store refused a call: the caller broke its contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The key is too long.
+    #[error("a key of {bytes} bytes is too long for store `{store}`: at most {max} bytes are allowed")]
+    Key {
+        /// The store.
+        store: StoreName,
+        /// The key's length.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// The value is too long.
+    #[error("a value of {bytes} bytes is too long for store `{store}`: at most {max} bytes are allowed")]
+    Value {
+        /// The store.
+        store: StoreName,
+        /// The value's length.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// Length of the timestamp in front of a timestamped value (reference §3.7).
+const TIMESTAMP_BYTES: usize = 8;
+
+/// All stores of a task; a store is named by its index in the task's list.
+pub struct Stores {
+    stores: Vec<Store>,
+    state: Box<dyn TaskState>,
+    scratch: Vec<u8>,
+}
+
+impl Stores {
+    /// Puts empty write buffers in front of `state`.
+    #[must_use]
+    pub fn new(stores: Vec<StoreSettings>, state: Box<dyn TaskState>) -> Self {
+        let stores = stores
+            .into_iter()
+            .map(|settings| Store { buffer: WriteBuffer::new(settings.cache_bytes_max), settings })
+            .collect();
+        Self { stores, state, scratch: Vec::new() }
+    }
+
+    /// The number of stores.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stores.len()
+    }
+
+    /// Whether the task has no store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stores.is_empty()
+    }
+
+    /// The index of the store named `name`.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.stores.iter().position(|store| store.settings.name.as_str() == name)
+    }
+
+    /// What the store is.
+    #[must_use]
+    pub fn settings(&self, store: usize) -> &StoreSettings {
+        &self.stores[store].settings
+    }
+
+    /// Appends the value of `key` to `out`; `None` when there is no entry.
+    ///
+    /// # Errors
+    ///
+    /// When the committed state can't be read.
+    pub fn get(&mut self, store: usize, key: &[u8], out: &mut Vec<u8>) -> Result<Option<Stored>> {
+        let Self { stores, state, scratch } = self;
+        let Store { settings, buffer } = &mut stores[store];
+        if let Some(known) = buffer.get(key) {
+            return Ok(known.map(|value| append(settings.timestamped, value, out)));
+        }
+        scratch.clear();
+        let found = state.get(store, key, scratch)?.then_some(scratch.as_slice());
+        buffer.cache(key, found);
+        Ok(found.map(|value| append(settings.timestamped, value, out)))
+    }
+
+    /// Writes an entry, or deletes it. `timestamp` goes to the changelog record, and in a timestamped store it is kept with the value.
+    ///
+    /// # Errors
+    ///
+    /// When key or value is too long.
+    pub fn put(
+        &mut self,
+        store: usize,
+        key: &[u8],
+        value: Option<&[u8]>,
+        timestamp: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Store { settings, buffer } = &mut self.stores[store];
+        let name = || settings.name.clone();
+        let (bytes, max) = (key.len(), limits::STORE_KEY_BYTES_MAX);
+        if bytes > max {
+            return Err(StoreError::Key { store: name(), bytes, max });
+        }
+        let (bytes, max) = (value.map_or(0, <[u8]>::len), limits::STORE_VALUE_BYTES_MAX);
+        if bytes > max {
+            return Err(StoreError::Value { store: name(), bytes, max });
+        }
+        match value {
+            Some(value) if settings.timestamped => {
+                self.scratch.clear();
+                self.scratch.extend_from_slice(&timestamp.to_be_bytes());
+                self.scratch.extend_from_slice(value);
+                buffer.put(key, Some(&self.scratch), timestamp);
+            }
+            value => buffer.put(key, value, timestamp),
+        }
+        Ok(())
+    }
+
+    /// Appends the next entries of a scan to `page`, values without their timestamps, and those to `timestamps` (`-1` in a store that
+    /// keeps none).
+    ///
+    /// # Errors
+    ///
+    /// When the committed state can't be read.
+    pub fn next_page(
+        &mut self,
+        cursor: &mut Cursor,
+        entries_max: usize,
+        page: &mut Page,
+        timestamps: &mut Vec<Timestamp>,
+    ) -> Result<()> {
+        let Store { settings, buffer } = &mut self.stores[cursor.store];
+        if !settings.timestamped {
+            cursor.next_page(buffer, self.state.as_ref(), entries_max, page)?;
+            timestamps.resize(timestamps.len() + page.len(), TIMESTAMP_UNKNOWN);
+            return Ok(());
+        }
+        let mut kept = Page::default();
+        cursor.next_page(buffer, self.state.as_ref(), entries_max, &mut kept)?;
+        for index in 0..kept.len() {
+            let (key, value) = kept.entry(index);
+            let (timestamp, value) = split_timestamp(value);
+            page.push(key, value);
+            timestamps.push(timestamp);
+        }
+        Ok(())
+    }
+
+    /// Roughly how many entries the store has: committed ones, and those being written.
+    #[must_use]
+    pub fn approximate_entries(&self, store: usize) -> u64 {
+        let written = self.stores[store].buffer.dirty().filter(|entry| entry.value.is_some()).count();
+        self.state.approximate_entries(store).max(written as u64)
+    }
+
+    // === The commit ===
+
+    /// The bytes that only a commit can give back.
+    #[must_use]
+    pub fn uncommitted_byte_len(&self) -> usize {
+        self.stores.iter().map(|store| store.buffer.uncommitted_byte_len()).sum()
+    }
+
+    /// Whether nothing was written since the last commit.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.stores.iter().all(|store| store.buffer.is_clean())
+    }
+
+    /// Hands each change to `log` as the changelog record it becomes (reference §3.4): a store after the other, keys ascending, each key once.
+    ///
+    /// # Errors
+    ///
+    /// The first one of `log`.
+    pub fn log_changes(&mut self, log: &mut dyn FnMut(&TopicPartition, DirtyEntry<'_>) -> Result<()>) -> Result<()> {
+        for Store { settings, buffer } in &mut self.stores {
+            buffer.sort_dirty();
+            let Some(changelog) = &settings.changelog else { continue };
+            for mut entry in buffer.dirty() {
+                if let (true, Some(value)) = (settings.timestamped, entry.value) {
+                    let (timestamp, value) = split_timestamp(value);
+                    entry = DirtyEntry { value: Some(value), timestamp, ..entry };
+                }
+                log(changelog, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the committed changes to the state, together with the changelog offsets that they reach.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails; nothing has been applied then.
+    pub fn apply_changes(&mut self, last_offset: &dyn Fn(&TopicPartition) -> Option<Offset>) -> Result<()> {
+        if self.is_clean() {
+            return Ok(());
+        }
+        let mut offsets = Vec::new();
+        for (index, store) in self.stores.iter_mut().enumerate() {
+            store.buffer.sort_dirty();
+            let reached = store.settings.changelog.as_ref().filter(|_| !store.buffer.is_clean()).and_then(last_offset);
+            offsets.extend(reached.map(|last| (index, last.next())));
+        }
+        let Self { stores, state, .. } = self;
+        let mut changes = stores.iter().enumerate().flat_map(|(store, Store { buffer, .. })| {
+            buffer.dirty().map(move |entry| StateChange { store, key: entry.key, value: entry.value })
+        });
+        state.apply(&mut changes, &offsets)?;
+        drop(changes);
+        stores.iter_mut().for_each(|store| store.buffer.mark_clean());
+        Ok(())
+    }
+
+    /// The committed state, for restoring.
+    pub fn state_mut(&mut self) -> &mut dyn TaskState {
+        self.state.as_mut()
+    }
+}
+
+/// Splits the form of reference §3.7, `timestamp ‖ value`.
+fn split_timestamp(stored: &[u8]) -> (Timestamp, &[u8]) {
+    match stored.split_first_chunk::<TIMESTAMP_BYTES>() {
+        Some((timestamp, value)) => (Timestamp::from_be_bytes(*timestamp), value),
+        None => (TIMESTAMP_UNKNOWN, stored),
+    }
+}
+
+fn append(timestamped: bool, stored: &[u8], out: &mut Vec<u8>) -> Stored {
+    let (timestamp, value) = if timestamped { split_timestamp(stored) } else { (TIMESTAMP_UNKNOWN, stored) };
+    let start = out.len();
+    out.extend_from_slice(value);
+    Stored { start, timestamp }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{InMemoryTaskState, Order};
+
+    fn stores(timestamped: bool) -> Stores {
+        let settings = StoreSettings {
+            name: "counts".into(),
+            timestamped,
+            changelog: Some(TopicPartition::new("app-counts-changelog", 0)),
+            cache_bytes_max: 1 << 16,
+        };
+        Stores::new(vec![settings], Box::new(InMemoryTaskState::new(1)))
+    }
+
+    fn scan(stores: &mut Stores, mut cursor: Cursor, page_size: usize) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        loop {
+            let mut page = Page::default();
+            stores.next_page(&mut cursor, page_size, &mut page, &mut Vec::new()).expect("memory can be read");
+            if page.is_empty() {
+                return found;
+            }
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            found.extend((0..page.len()).map(|index| (text(page.entry(index).0), text(page.entry(index).1))));
+        }
+    }
+
+    fn commit(stores: &mut Stores, offset: i64) {
+        stores.apply_changes(&|_| Some(Offset(offset))).expect("memory can be written");
+    }
+
+    #[test]
+    fn scans_merge_committed_and_uncommitted_entries_in_both_orders_and_any_page_size() {
+        for timestamped in [false, true] {
+            let mut stores = stores(timestamped);
+            for key in ["a", "c", "e", "g"] {
+                stores.put(0, key.as_bytes(), Some(b"old"), 1).expect("within limits");
+            }
+            commit(&mut stores, 3);
+            for (key, value) in [("b", Some("new")), ("c", None), ("e", Some("new")), ("h", Some("new")), ("z", None)] {
+                stores.put(0, key.as_bytes(), value.map(str::as_bytes), 2).expect("within limits");
+            }
+            let expected = [("a", "old"), ("b", "new"), ("e", "new"), ("g", "old"), ("h", "new")];
+            let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let reversed: Vec<_> = expected.iter().rev().cloned().collect();
+            for page_size in 1..7 {
+                let all = |order| Cursor::range(0, None, None, order);
+                assert_eq!(scan(&mut stores, all(Order::Ascending), page_size), expected);
+                assert_eq!(scan(&mut stores, all(Order::Descending), page_size), reversed);
+                let part = Cursor::range(0, Some(b"b".into()), Some(b"g".into()), Order::Ascending);
+                assert_eq!(scan(&mut stores, part, page_size), expected[1..4]);
+                let inverted = Cursor::range(0, Some(b"g".into()), Some(b"b".into()), Order::Ascending);
+                assert_eq!(scan(&mut stores, inverted, page_size), []);
+            }
+        }
+    }
+
+    #[test]
+    fn prefix_scans_end_where_the_prefix_ends() {
+        let mut stores = stores(false);
+        for key in ["a", "ab", "ab\u{7f}", "ac", "b"] {
+            stores.put(0, key.as_bytes(), Some(b"v"), 1).expect("within limits");
+        }
+        let found = scan(&mut stores, Cursor::prefix(0, b"ab".to_vec(), Order::Descending), 1);
+        assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["ab\u{7f}", "ab"]);
+    }
+
+    #[test]
+    fn a_timestamped_change_is_logged_without_its_timestamp_and_stored_with_it() {
+        let mut stores = stores(true);
+        stores.put(0, b"k", Some(b"v"), 258).expect("within limits");
+        let mut logged = Vec::new();
+        let mut log = |_: &TopicPartition, entry: DirtyEntry<'_>| {
+            logged.push((entry.value.map(<[u8]>::to_vec), entry.timestamp));
+            Ok(())
+        };
+        stores.log_changes(&mut log).expect("the closure accepts all");
+        assert_eq!(logged, [(Some(b"v".to_vec()), 258)]);
+        commit(&mut stores, 9);
+        let mut raw = Vec::new();
+        assert!(stores.state_mut().get(0, b"k", &mut raw).expect("memory can be read"));
+        assert_eq!(raw, [0, 0, 0, 0, 0, 0, 1, 2, b'v']);
+        assert_eq!(stores.state_mut().changelog_offset(0).expect("memory can be read"), Some(Offset(10)));
+        let mut out = Vec::new();
+        let found = stores.get(0, b"k", &mut out).expect("memory can be read");
+        assert_eq!((found, out.as_slice()), (Some(Stored { start: 0, timestamp: 258 }), &b"v"[..]));
+    }
+}

@@ -1,0 +1,329 @@
+//! The write buffer of one store: uncommitted writes, and a bounded read cache of committed entries.
+//!
+//! It is at once the read-your-writes overlay, the changelog's de-duplication (one entry a key) and the transaction's
+//! isolation. Entries lie in one arena, found by a hash table; nothing is allocated per write in the steady state.
+//!
+//! An entry is *dirty* from a write until the commit, and *clean* afterwards, when it serves as a cache. Clean entries are
+//! forgotten by generations: when the current one has grown past its share at a commit, the one before it is dropped.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::id::Timestamp;
+
+/// What an entry costs beside its key and value, for the memory budget.
+const ENTRY_OVERHEAD: usize = size_of::<Entry>() + 8;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key_start: u32,
+    key_len: u32,
+    value_start: u32,
+    value_len: u32,
+    /// Bytes reserved for the value, so that it can be replaced in place.
+    value_room: u32,
+    exists: bool,
+    dirty: bool,
+    /// The timestamp of the last write, for the changelog record.
+    timestamp: Timestamp,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    table: HashTable<u32>,
+    entries: Vec<Entry>,
+    arena: Vec<u8>,
+}
+
+impl Generation {
+    fn key(&self, entry: &Entry) -> &[u8] {
+        &self.arena[entry.key_start as usize..][..entry.key_len as usize]
+    }
+
+    fn value(&self, entry: &Entry) -> Option<&[u8]> {
+        entry.exists.then(|| &self.arena[entry.value_start as usize..][..entry.value_len as usize])
+    }
+
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.table.find(hash, |index| self.key(&self.entries[*index as usize]) == key).copied()
+    }
+
+    fn byte_len(&self) -> usize {
+        self.arena.len() + self.entries.len() * ENTRY_OVERHEAD
+    }
+
+    fn clear(&mut self) {
+        self.table.clear();
+        self.entries.clear();
+        self.arena.clear();
+    }
+
+    fn insert(&mut self, hasher: &DefaultHashBuilder, hash: u64, key: &[u8], value: Option<&[u8]>) -> u32 {
+        let index = self.entries.len() as u32;
+        let key_start = self.arena.len() as u32;
+        self.arena.extend_from_slice(key);
+        let value_start = self.arena.len() as u32;
+        let bytes = value.unwrap_or_default();
+        self.arena.extend_from_slice(bytes);
+        let value_len = bytes.len() as u32;
+        self.entries.push(Entry {
+            key_start,
+            key_len: key.len() as u32,
+            value_start,
+            value_len,
+            value_room: value_len,
+            exists: value.is_some(),
+            dirty: false,
+            timestamp: crate::id::TIMESTAMP_UNKNOWN,
+        });
+        let Self { table, entries, arena } = self;
+        table.insert_unique(hash, index, |other| {
+            let entry = &entries[*other as usize];
+            hasher.hash_one(&arena[entry.key_start as usize..][..entry.key_len as usize])
+        });
+        index
+    }
+
+    fn replace(&mut self, index: u32, value: Option<&[u8]>) {
+        let entry = &mut self.entries[index as usize];
+        entry.exists = value.is_some();
+        let bytes = value.unwrap_or_default();
+        if bytes.len() > entry.value_room as usize {
+            entry.value_start = self.arena.len() as u32;
+            // Grows by halves, so that a value that gets longer with each write leaves little behind.
+            let room = bytes.len() + bytes.len() / 2;
+            entry.value_room = room as u32;
+            self.arena.extend_from_slice(bytes);
+            self.arena.resize(entry.value_start as usize + room, 0);
+        } else {
+            self.arena[entry.value_start as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+        entry.value_len = bytes.len() as u32;
+    }
+}
+
+/// A dirty entry, as a commit sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirtyEntry<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The new value; `None` deletes the entry.
+    pub value: Option<&'a [u8]>,
+    /// The timestamp of the last write.
+    pub timestamp: Timestamp,
+}
+
+/// See the file's documentation.
+#[derive(Debug)]
+pub struct WriteBuffer {
+    hasher: DefaultHashBuilder,
+    current: Generation,
+    previous: Generation,
+    /// Dirty entries of `current`, in the order of their first write; sorted by [`Self::sort_dirty`].
+    dirty: Vec<u32>,
+    /// Dirty entries by key. Kept from the first scan on, since only scans need the order before the commit.
+    ordered: Option<BTreeMap<Box<[u8]>, u32>>,
+    cache_bytes_max: usize,
+}
+
+impl WriteBuffer {
+    /// An empty buffer that keeps up to about `cache_bytes_max` bytes of clean entries.
+    #[must_use]
+    pub fn new(cache_bytes_max: usize) -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            current: Generation::default(),
+            previous: Generation::default(),
+            dirty: Vec::new(),
+            ordered: None,
+            cache_bytes_max,
+        }
+    }
+
+    /// Looks `key` up: `None` when the buffer does not know it, `Some(None)` when it knows that there is no entry.
+    pub fn get(&mut self, key: &[u8]) -> Option<Option<&[u8]>> {
+        let hash = self.hasher.hash_one(key);
+        let index = match self.current.find(hash, key) {
+            Some(index) => index,
+            None => self.promote(hash, key)?,
+        };
+        Some(self.current.value(&self.current.entries[index as usize]))
+    }
+
+    /// Moves a clean entry of the previous generation to the current one, because it is in use.
+    fn promote(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
+        let found = self.previous.find(hash, key)?;
+        let value = self.previous.value(&self.previous.entries[found as usize]);
+        Some(self.current.insert(&self.hasher, hash, key, value))
+    }
+
+    /// Notes what the committed state holds for `key`, unless the cache is full. The buffer must not know the key.
+    pub fn cache(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if self.current.byte_len() > self.cache_bytes_max {
+            return;
+        }
+        let hash = self.hasher.hash_one(key);
+        debug_assert!(self.current.find(hash, key).is_none(), "the key is in the buffer already");
+        self.current.insert(&self.hasher, hash, key, value);
+    }
+
+    /// Writes an entry, or deletes it.
+    pub fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) {
+        let hash = self.hasher.hash_one(key);
+        let index = if let Some(index) = self.current.find(hash, key) {
+            self.current.replace(index, value);
+            index
+        } else {
+            self.current.insert(&self.hasher, hash, key, value)
+        };
+        let entry = &mut self.current.entries[index as usize];
+        entry.timestamp = timestamp;
+        if !entry.dirty {
+            entry.dirty = true;
+            self.dirty.push(index);
+            if let Some(ordered) = &mut self.ordered {
+                ordered.insert(key.into(), index);
+            }
+        }
+    }
+
+    /// Whether nothing was written since the last commit.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    /// The bytes held, clean entries included.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.current.byte_len() + self.previous.byte_len()
+    }
+
+    /// The bytes held that only a commit can give back.
+    #[must_use]
+    pub fn uncommitted_byte_len(&self) -> usize {
+        if self.dirty.is_empty() { 0 } else { self.current.byte_len() }
+    }
+
+    /// Sorts the dirty entries by key, as the committed state wants them.
+    pub fn sort_dirty(&mut self) {
+        let Self { current, dirty, .. } = self;
+        dirty.sort_unstable_by(|left, right| {
+            let key = |index: &u32| current.key(&current.entries[*index as usize]);
+            key(left).cmp(key(right))
+        });
+    }
+
+    /// The dirty entries, each key once, in the order of the last [`Self::sort_dirty`].
+    pub fn dirty(&self) -> impl Iterator<Item = DirtyEntry<'_>> {
+        self.dirty.iter().map(|index| self.dirty_entry(*index))
+    }
+
+    fn dirty_entry(&self, index: u32) -> DirtyEntry<'_> {
+        let entry = &self.current.entries[index as usize];
+        DirtyEntry { key: self.current.key(entry), value: self.current.value(entry), timestamp: entry.timestamp }
+    }
+
+    /// The dirty entries by key; built at the first call, then kept.
+    pub(super) fn ordered(&mut self) -> OrderedDirty<'_> {
+        if self.ordered.is_none() {
+            let keys = self.dirty.iter().map(|index| (self.dirty_entry(*index).key.into(), *index));
+            self.ordered = Some(keys.collect());
+        }
+        OrderedDirty { buffer: self }
+    }
+
+    /// Turns the dirty entries clean: they are committed.
+    pub fn mark_clean(&mut self) {
+        for index in self.dirty.drain(..) {
+            self.current.entries[index as usize].dirty = false;
+        }
+        if let Some(ordered) = &mut self.ordered {
+            ordered.clear();
+        }
+        if self.current.byte_len() > self.cache_bytes_max / 2 {
+            std::mem::swap(&mut self.current, &mut self.previous);
+            self.current.clear();
+            if self.previous.byte_len() > self.cache_bytes_max {
+                self.previous = Generation::default();
+            }
+        }
+    }
+}
+
+/// The dirty entries of a buffer in the order of their keys.
+pub(super) struct OrderedDirty<'a> {
+    buffer: &'a WriteBuffer,
+}
+
+impl<'a> OrderedDirty<'a> {
+    /// The first entry after `bound` in the direction asked.
+    pub(super) fn next(&self, bound: std::ops::Bound<&[u8]>, descending: bool) -> Option<DirtyEntry<'a>> {
+        use std::ops::Bound::Unbounded;
+        let ordered = self.buffer.ordered.as_ref()?;
+        let found = if descending {
+            ordered.range::<[u8], _>((Unbounded, bound)).next_back()
+        } else {
+            ordered.range::<[u8], _>((bound, Unbounded)).next()
+        };
+        found.map(|(_, index)| self.buffer.dirty_entry(*index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dirty(buffer: &mut WriteBuffer) -> Vec<(Vec<u8>, Option<Vec<u8>>, Timestamp)> {
+        buffer.sort_dirty();
+        buffer.dirty().map(|entry| (entry.key.to_vec(), entry.value.map(<[u8]>::to_vec), entry.timestamp)).collect()
+    }
+
+    #[test]
+    fn reads_see_the_last_write_and_the_commit_sees_each_key_once() {
+        let mut buffer = WriteBuffer::new(1 << 20);
+        assert_eq!(buffer.get(b"b"), None);
+        buffer.put(b"b", Some(b"1"), 10);
+        buffer.put(b"a", Some(b"x"), 11);
+        buffer.put(b"b", Some(b"a longer one"), 12);
+        buffer.put(b"c", None, 13);
+        assert_eq!(buffer.get(b"b"), Some(Some(&b"a longer one"[..])));
+        assert_eq!(buffer.get(b"c"), Some(None));
+        let entry = |key: &[u8], value: Option<&[u8]>, time| (key.to_vec(), value.map(<[u8]>::to_vec), time);
+        let expected = [entry(b"a", Some(b"x"), 11), entry(b"b", Some(b"a longer one"), 12), entry(b"c", None, 13)];
+        assert_eq!(dirty(&mut buffer), expected);
+        buffer.mark_clean();
+        assert!(buffer.is_clean());
+        assert_eq!(buffer.get(b"a"), Some(Some(&b"x"[..])), "a committed entry is still cached");
+        buffer.put(b"a", Some(b"y"), 14);
+        assert_eq!(dirty(&mut buffer), [entry(b"a", Some(b"y"), 14)]);
+    }
+
+    #[test]
+    fn clean_entries_are_forgotten_when_the_cache_is_full_and_used_ones_stay() {
+        let mut buffer = WriteBuffer::new(64 * 1024);
+        buffer.put(b"hot", Some(b"1"), 0);
+        for number in 0..100_000_u32 {
+            buffer.put(&number.to_be_bytes(), Some(&[7; 16]), 0);
+            if number % 100 == 0 {
+                assert_eq!(buffer.get(b"hot"), Some(Some(&b"1"[..])));
+                buffer.mark_clean();
+            }
+        }
+        assert!(buffer.byte_len() < 3 * 64 * 1024, "{}", buffer.byte_len());
+        assert_eq!(buffer.get(&5_u32.to_be_bytes()), None);
+    }
+
+    #[test]
+    fn dirty_entries_are_never_forgotten() {
+        let mut buffer = WriteBuffer::new(16);
+        for number in 0..1000_u32 {
+            buffer.put(&number.to_be_bytes(), Some(b"v"), 0);
+            buffer.cache(&(number + 10_000).to_be_bytes(), None);
+        }
+        assert_eq!(buffer.dirty().count(), 1000);
+        assert!((0..1000_u32).all(|number| buffer.get(&number.to_be_bytes()) == Some(Some(b"v"))));
+    }
+}

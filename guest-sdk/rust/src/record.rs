@@ -1,0 +1,117 @@
+//! One record, borrowed from its batch.
+
+use crate::error::Result;
+use crate::headers::Headers;
+use crate::view::View;
+use crate::{Error, Timestamp};
+
+/// A record. It borrows everything, so copying it copies no bytes; the `with_*` methods give a changed copy, and what they
+/// don't change is passed along: timestamp and headers too, as in Kafka Streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record<'a> {
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    timestamp: Timestamp,
+    headers: Headers<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// A record without headers. In `process`, prefer to derive it from the one that came in.
+    #[must_use]
+    pub fn new(key: Option<&'a [u8]>, value: Option<&'a [u8]>, timestamp: Timestamp) -> Self {
+        Self { key, value, timestamp, headers: Headers::default() }
+    }
+
+    /// The key's bytes, if there is a key.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    /// The value's bytes; `None` is a tombstone.
+    #[must_use]
+    pub fn value(&self) -> Option<&'a [u8]> {
+        self.value
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'a> {
+        self.headers
+    }
+
+    /// The key as `T`: `&str`, `&[u8]`, `i32`, `i64`, `f64`, [`Json`](crate::Json), or an `Option` of one of them.
+    ///
+    /// # Errors
+    ///
+    /// When it is null (unless `T` is an `Option`) or has another form; the policy of the plugin decides then.
+    pub fn key_as<T: View<'a>>(&self) -> Result<T> {
+        T::view(self.key).map_err(|problem| Error::fatal(format_args!("the key {problem}")))
+    }
+
+    /// The value as `T`, as [`Self::key_as`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::key_as`].
+    pub fn value_as<T: View<'a>>(&self) -> Result<T> {
+        T::view(self.value).map_err(|problem| Error::fatal(format_args!("the value {problem}")))
+    }
+
+    /// The record with another key.
+    #[must_use]
+    pub fn with_key<'b>(self, key: &'b (impl AsRef<[u8]> + ?Sized)) -> Record<'b>
+    where
+        'a: 'b,
+    {
+        Record { key: Some(key.as_ref()), ..self }
+    }
+
+    /// The record with another value.
+    #[must_use]
+    pub fn with_value<'b>(self, value: &'b (impl AsRef<[u8]> + ?Sized)) -> Record<'b>
+    where
+        'a: 'b,
+    {
+        Record { value: Some(value.as_ref()), ..self }
+    }
+
+    /// The record without a key.
+    #[must_use]
+    pub fn with_null_key(self) -> Self {
+        Self { key: None, ..self }
+    }
+
+    /// The record without a value: a tombstone.
+    #[must_use]
+    pub fn with_null_value(self) -> Self {
+        Self { value: None, ..self }
+    }
+
+    /// The record with another timestamp; it must not be negative.
+    #[must_use]
+    pub fn with_timestamp(self, timestamp: Timestamp) -> Self {
+        Self { timestamp, ..self }
+    }
+
+    /// The record with other headers; see [`HeadersBuilder`](crate::HeadersBuilder).
+    #[must_use]
+    pub fn with_headers<'b>(self, headers: Headers<'b>) -> Record<'b>
+    where
+        'a: 'b,
+    {
+        Record { headers, ..self }
+    }
+
+    /// The record without headers.
+    #[must_use]
+    pub fn without_headers(self) -> Self {
+        Self { headers: Headers::default(), ..self }
+    }
+}

@@ -102,6 +102,8 @@ pub struct TaskContext {
     pub wall_clock_time: Timestamp,
     /// Whether a processor asked for a commit.
     pub commit_requested: bool,
+    /// Records that were left out since the task began, by a rule of an operator or by a processor's answer.
+    pub dropped_records: u64,
     node: NodeIndex,
     phase: Phase,
     /// Whether the order of forwards between children must be kept.
@@ -123,6 +125,7 @@ impl TaskContext {
             stream_time: TIMESTAMP_UNKNOWN,
             wall_clock_time: TIMESTAMP_UNKNOWN,
             commit_requested: false,
+            dropped_records: 0,
             node: NodeIndex(0),
             phase: Phase::Init,
             sequenced: false,

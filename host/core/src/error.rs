@@ -113,6 +113,21 @@ pub struct ProcessorFailure {
     pub digest: String,
 }
 
+impl ProcessorFailure {
+    /// A failure of a native operator.
+    #[must_use]
+    pub fn native(cause: FailureCause, reason: impl Into<String>) -> Self {
+        Self { cause, index: None, reason: reason.into(), digest: String::new() }
+    }
+
+    /// Names the record of the batch, unless one is named already.
+    #[must_use]
+    pub fn at(mut self, index: usize) -> Self {
+        self.index.get_or_insert(index as u32);
+        self
+    }
+}
+
 impl fmt::Display for ProcessorFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match self.cause {

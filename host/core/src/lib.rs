@@ -10,6 +10,14 @@ pub mod processor;
 pub mod punctuation;
 pub mod record;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod offset_metadata;
+pub mod operator;
+pub mod record_collector;
+pub mod task;
+pub mod commit;
+pub mod stream_thread;
 pub mod topology;
 
 pub use error::{Error, Kind, Result};

@@ -45,7 +45,9 @@ pub trait Processor {
     /// # Errors
     ///
     /// The task can't run.
-    fn init(&mut self, context: &mut ContextSlot) -> Result<(), ProcessorFailure>;
+    fn init(&mut self, _context: &mut ContextSlot) -> Result<(), ProcessorFailure> {
+        Ok(())
+    }
 
     /// Processes records in their order; forwards through the context. Returns the records that failed, ascending.
     ///
@@ -65,14 +67,16 @@ pub trait Processor {
     /// When the processor ended abnormally or refuses to go on.
     fn punctuate(
         &mut self,
-        id: u32,
-        kind: PunctuationType,
-        timestamp: Timestamp,
-        context: &mut ContextSlot,
-    ) -> Result<(), ProcessorFailure>;
+        _id: u32,
+        _kind: PunctuationType,
+        _timestamp: Timestamp,
+        _context: &mut ContextSlot,
+    ) -> Result<(), ProcessorFailure> {
+        Ok(())
+    }
 
     /// Called at the task's clean end. Failures have no consequence and are logged by the implementor.
-    fn close(&mut self, context: &mut ContextSlot);
+    fn close(&mut self, _context: &mut ContextSlot) {}
 
     /// Whether the processor's memory has passed its mark, so that it should be replaced at the next commit.
     fn wants_recycling(&self) -> bool {

@@ -73,6 +73,16 @@ impl RecordBatch {
         self.keys.len() + self.values.len() + self.headers.len()
     }
 
+    /// The bytes of the keys and values of the records `range`.
+    #[must_use]
+    pub fn range_byte_len(&self, range: std::ops::Range<usize>) -> usize {
+        let between = |ends: &[u32]| match range.end.checked_sub(1).filter(|last| *last >= range.start) {
+            None => 0,
+            Some(last) => (ends[last] - range.start.checked_sub(1).map_or(0, |before| ends[before])) as usize,
+        };
+        between(&self.key_ends) + between(&self.value_ends)
+    }
+
     /// Removes all records and keeps the memory.
     pub fn clear(&mut self) {
         self.keys.clear();

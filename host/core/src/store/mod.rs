@@ -11,4 +11,4 @@ mod write_buffer;
 pub use in_memory::{InMemoryStateDirectory, InMemoryTaskState};
 pub use scan::{Cursor, Order};
 pub use stores::{StoreError, StoreSettings, Stored, Stores};
-pub use write_buffer::WriteBuffer;
+pub use write_buffer::{DirtyEntry, WriteBuffer};

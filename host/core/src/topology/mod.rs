@@ -3,13 +3,31 @@
 //! A [`TopologyBuilder`] is told sources, processors, sinks and stores, and builds an immutable [`Topology`]. Together with the
 //! partition counts of the source topics that becomes a [`ResolvedTopology`], which knows tasks and internal topics.
 
+mod assembly;
+mod batchable;
+mod builder;
+mod declaration;
+mod describe;
+mod internal_topics;
+mod java_order;
 mod node;
+mod pattern;
+mod resolved;
 mod sub_topology;
+mod topic_name;
 
 use std::collections::BTreeSet;
 
 use crate::id::{StoreName, SubTopologyId, TopicName};
 
+pub use builder::TopologyBuilder;
+pub use declaration::{
+    About, ProcessorDeclaration, RepartitionOptions, Step, StoreDeclaration, Subject, TopologyError,
+};
+pub use internal_topics::{InternalTopic, InternalTopicKind};
+pub use pattern::TopicPattern;
+pub use resolved::{ResolveError, ResolvedTopology};
+pub use topic_name::{TOPIC_NAME_LENGTH_MAX, check_topic_name};
 pub use node::{
     FunctionRef, Node, NodeIndex, NodeKind, Operation, Sink, SinkTopic, Source, SourceTopics, StoreKind, StoreSpec,
     TimestampExtractor,
@@ -120,6 +138,23 @@ impl Topology {
     /// The changelog topic of `store`: `<application.id>-<store>-changelog`.
     #[must_use]
     pub fn changelog_topic(&self, store: &StoreName) -> TopicName {
-        TopicName::from(format!("{}-{store}-changelog", self.application_id))
+        changelog_topic(&self.application_id, store.as_str())
     }
 }
+
+/// The changelog topic of a store (§3.1).
+fn changelog_topic(application_id: &str, store: &str) -> TopicName {
+    TopicName::from(format!("{application_id}-{store}-changelog"))
+}
+
+/// The repartition topic called `name`; the suffix is not doubled (§3.1).
+fn repartition_topic(application_id: &str, name: &str) -> TopicName {
+    TopicName::from(format!("{application_id}-{}", repartition_base(name)))
+}
+
+/// The part of a repartition topic's name, and of its nodes' names, that follows the application's id.
+fn repartition_base(name: &str) -> String {
+    if name.ends_with(REPARTITION_SUFFIX) { name.into() } else { format!("{name}{REPARTITION_SUFFIX}") }
+}
+
+const REPARTITION_SUFFIX: &str = "-repartition";

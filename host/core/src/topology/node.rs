@@ -180,6 +180,19 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The plugin that the node runs, if it runs one.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&str> {
+        match &self.kind {
+            NodeKind::Processor(Operation::Plugin { plugin, .. }) => Some(plugin),
+            NodeKind::Processor(Operation::Filter { predicate: function, .. }) => Some(&function.plugin),
+            NodeKind::Processor(Operation::SelectKey { selector: function }) => Some(&function.plugin),
+            _ => None,
+        }
+    }
+}
+
 impl SinkTopic {
     /// The topic's name, if it is fixed.
     #[must_use]

@@ -1,0 +1,401 @@
+//! The stream thread: one consumer, one producer, many tasks, one loop.
+//!
+//! [`StreamThread::run_once`] is one round: take membership events, restore a little, process a run of each task, punctuate,
+//! commit when it is time. It never waits for anything but records, and it owns everything it touches, so it needs no lock.
+//!
+//! After an error nothing is patched up: the transaction is aborted, all tasks are closed dirty, and they restart from committed
+//! state, by the same steps as after a crash.
+
+mod assignment;
+mod recovery;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::commit::{ProcessingGuarantee, commit};
+use crate::error::{Error, Kind, Result};
+use crate::id::{Offset, TaskId, TopicPartition};
+use crate::port::{Broker, ChangelogReader, Clock, Consumer, RecordPurger, StateDirectory};
+use crate::processor::PluginFactory;
+use crate::record_collector::RecordCollector;
+use crate::task::{ActiveTask, TaskFailure, TaskPhase};
+use crate::topology::{InternalTopicKind, ResolvedTopology, Topology};
+
+use assignment::Assignment;
+use recovery::Recovery;
+pub use settings::{OnError, StreamThreadSettings};
+
+/// Everything outside that a stream thread uses.
+pub struct Ports {
+    /// Tells the time.
+    pub clock: Box<dyn Clock>,
+    /// Reads the source topics, and is the member of the group.
+    pub consumer: Box<dyn Consumer>,
+    /// Makes producers.
+    pub broker: Box<dyn Broker>,
+    /// Reads changelogs.
+    pub changelog_reader: Box<dyn ChangelogReader>,
+    /// Keeps the tasks' state.
+    pub state_directory: Box<dyn StateDirectory>,
+    /// Purges repartition topics.
+    pub purger: Box<dyn RecordPurger>,
+    /// Makes plugins' processors.
+    pub plugins: Box<dyn PluginFactory>,
+}
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Records processed.
+    pub records: usize,
+    /// Whether it committed.
+    pub committed: bool,
+}
+
+/// Running totals of a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Source records processed, those of repartition topics included. Records that were processed again after an error count again.
+    pub records_processed: u64,
+    /// Records left out.
+    pub records_dropped: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Changelog records applied by restores.
+    pub records_restored: u64,
+    /// Times that all tasks were restarted from committed state.
+    pub restarts: u64,
+}
+
+/// See the file's documentation.
+pub struct StreamThread {
+    name: String,
+    topology: Arc<Topology>,
+    resolved: Arc<ResolvedTopology>,
+    settings: StreamThreadSettings,
+    ports: Ports,
+    collector: RecordCollector,
+    tasks: BTreeMap<TaskId, ActiveTask>,
+    assignment: Assignment,
+    recovery: Recovery,
+    last_commit: Duration,
+    last_purge: Duration,
+    /// Consumed positions of repartition topics that were committed and not purged yet.
+    purgeable: BTreeMap<TopicPartition, Offset>,
+    totals: Totals,
+    /// When the first of the retriable errors in a row happened.
+    retrying_since: Option<Duration>,
+}
+
+impl StreamThread {
+    /// A thread without tasks.
+    #[must_use]
+    pub fn new(
+        name: String,
+        topology: Arc<Topology>,
+        resolved: Arc<ResolvedTopology>,
+        settings: StreamThreadSettings,
+        ports: Ports,
+    ) -> Self {
+        let now = ports.clock.monotonic_time();
+        Self {
+            collector: RecordCollector::new(settings.guarantee == ProcessingGuarantee::ExactlyOnce),
+            name,
+            topology,
+            resolved,
+            settings,
+            ports,
+            tasks: BTreeMap::new(),
+            assignment: Assignment::default(),
+            recovery: Recovery::default(),
+            last_commit: now,
+            last_purge: now,
+            purgeable: BTreeMap::new(),
+            totals: Totals::default(),
+            retrying_since: None,
+        }
+    }
+
+    /// The thread's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Running totals.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let dropped: u64 = self.tasks.values().map(ActiveTask::records_dropped).sum();
+        Totals { records_dropped: self.totals.records_dropped + dropped, ..self.totals }
+    }
+
+    /// The thread's tasks.
+    pub fn tasks(&self) -> impl Iterator<Item = &ActiveTask> {
+        self.tasks.values()
+    }
+
+    /// A task of the thread, to look into its stores.
+    pub fn task_mut(&mut self, task: TaskId) -> Option<&mut ActiveTask> {
+        self.tasks.get_mut(&task)
+    }
+
+    /// The tasks that failed for good, and why.
+    #[must_use]
+    pub fn failed_tasks(&self) -> &BTreeMap<TaskId, String> {
+        self.recovery.failed_tasks()
+    }
+
+    /// One round. Waits for records only when nothing else is to be done, and never longer than the poll time-out.
+    ///
+    /// # Errors
+    ///
+    /// `Fatal`: the thread must end, after [`Self::close_dirty`].
+    pub fn run_once(&mut self) -> Result<Round> {
+        match self.round() {
+            Ok(round) => {
+                if round.records > 0 || round.committed {
+                    self.retrying_since = None;
+                }
+                Ok(round)
+            }
+            Err(failure) => {
+                self.recover(failure)?;
+                Ok(Round::default())
+            }
+        }
+    }
+
+    fn round(&mut self) -> Result<Round, TaskFailure> {
+        self.handle_membership()?;
+        self.ensure_producer()?;
+        self.restore()?;
+        let mut records = 0;
+        // Tasks take turns of one run each, so that one with much to do does not hold up the others.
+        let wall_clock = self.ports.clock.wall_clock_time();
+        let now = self.ports.clock.monotonic_time();
+        for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running) {
+            if self.recovery.is_backing_off(task.id(), now) {
+                continue;
+            }
+            records += task.process(self.ports.consumer.as_mut(), &mut self.collector, (now, wall_clock))?;
+            task.punctuate(&mut self.collector, wall_clock)?;
+        }
+        self.totals.records_processed += records as u64;
+        let committed = self.commit_if_due()?;
+        if records == 0 && !committed {
+            self.wait();
+        }
+        Ok(Round { records, committed })
+    }
+
+    fn restore(&mut self) -> Result<(), TaskFailure> {
+        let wall_clock = self.ports.clock.wall_clock_time();
+        for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Restoring) {
+            let before = task.restored().unwrap_or(0);
+            let done = task.restore_step(self.ports.changelog_reader.as_mut(), wall_clock)?;
+            let after = task.restored();
+            self.totals.records_restored += after.unwrap_or(before).saturating_sub(before);
+            if done {
+                tracing::debug!(thread = %self.name, task = %task.id(), "all stores are restored");
+            }
+        }
+        Ok(())
+    }
+
+    fn ensure_producer(&mut self) -> Result<(), TaskFailure> {
+        if !self.collector.has_producer() {
+            let tracked = self.changelog_partitions();
+            self.collector.set_producer(self.ports.broker.producer(&tracked)?);
+        }
+        Ok(())
+    }
+
+    /// The partitions whose last offsets are asked for at each commit.
+    fn changelog_partitions(&self) -> Vec<TopicPartition> {
+        let changelogs = self.resolved.internal_topics().iter().filter(|topic| topic.kind == InternalTopicKind::Changelog);
+        changelogs
+            .flat_map(|topic| (0..topic.partitions).map(|partition| TopicPartition::new(topic.name.clone(), partition)))
+            .collect()
+    }
+
+    /// Waits for records, but not past the next commit or punctuation.
+    fn wait(&mut self) {
+        let restoring = self.tasks.values().any(|task| task.phase() == TaskPhase::Restoring);
+        if self.tasks.values().any(ActiveTask::has_buffered_records) && self.settings.task_idle_max.is_none() {
+            return;
+        }
+        let mut timeout = self.settings.poll_timeout;
+        if restoring || self.assignment.is_pending() {
+            // The changelog reader wakes nobody; a restore is a matter of batches that are there in a moment.
+            timeout = timeout.min(Duration::from_millis(1));
+        }
+        if self.tasks.values().any(ActiveTask::is_commit_needed) {
+            let due = self.last_commit + self.settings.commit_interval;
+            timeout = timeout.min(due.saturating_sub(self.ports.clock.monotonic_time()));
+        }
+        let wall_clock = self.ports.clock.wall_clock_time();
+        let next = self.tasks.values().filter_map(ActiveTask::next_wall_clock_punctuation).min();
+        if let Some(next) = next {
+            timeout = timeout.min(Duration::from_millis(next.saturating_sub(wall_clock).max(0).cast_unsigned()));
+        }
+        self.ports.consumer.wait(timeout);
+    }
+
+    // === Commit ===
+
+    fn commit_if_due(&mut self) -> Result<bool, TaskFailure> {
+        let now = self.ports.clock.monotonic_time();
+        let requested = self.tasks.values().any(ActiveTask::is_commit_requested);
+        let uncommitted: usize = self.tasks.values().map(ActiveTask::uncommitted_byte_len).sum();
+        let full = uncommitted > self.settings.write_buffer_bytes_max;
+        if !(requested || full || now.saturating_sub(self.last_commit) >= self.settings.commit_interval) {
+            return Ok(false);
+        }
+        self.last_commit = now;
+        self.commit()
+    }
+
+    /// Commits all tasks that need it, and tells whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// See [`commit`].
+    fn commit(&mut self) -> Result<bool, TaskFailure> {
+        let mut tasks: Vec<_> = self.tasks.values_mut().filter(|task| task.is_commit_needed()).collect();
+        if tasks.is_empty() && !self.collector.in_transaction() {
+            return Ok(false);
+        }
+        let guarantee = self.settings.guarantee;
+        let positions = commit(&mut tasks, guarantee, self.ports.consumer.as_mut(), &mut self.collector)?;
+        self.totals.commits += 1;
+        self.recovery.note_commit(&positions);
+        for (partition, committed) in positions {
+            if self.topology.repartitions().iter().any(|repartition| repartition.topic == partition.topic) {
+                self.purgeable.insert(partition, committed.offset);
+            }
+        }
+        self.purge_if_due();
+        Ok(true)
+    }
+
+    /// Deletes the consumed records of repartition topics now and then (reference §4.3).
+    fn purge_if_due(&mut self) {
+        let now = self.ports.clock.monotonic_time();
+        if now.saturating_sub(self.last_purge) >= self.settings.purge_interval && !self.purgeable.is_empty() {
+            self.last_purge = now;
+            let before: Vec<_> = std::mem::take(&mut self.purgeable).into_iter().collect();
+            self.ports.purger.purge(&before);
+        }
+    }
+
+    // === The end ===
+
+    /// Whether every record that is there has been processed and committed.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        let consumer = self.ports.consumer.as_ref();
+        let idle = |task: &ActiveTask| task.is_caught_up(consumer) && !task.is_commit_needed();
+        !self.assignment.is_pending() && self.assignment.is_known() && self.tasks.values().all(idle)
+    }
+
+    /// Commits, closes all tasks clean, and ends the membership.
+    ///
+    /// # Errors
+    ///
+    /// When the last commit fails; the thread is then closed dirty, and loses nothing that was committed.
+    pub fn close(&mut self, leave: bool) -> Result<()> {
+        let committed = self.commit().map_err(|failure| self.recovery.explain(failure));
+        if let Err(error) = committed {
+            self.close_dirty(leave);
+            return Err(error);
+        }
+        let mut result = Ok(());
+        for (_, task) in std::mem::take(&mut self.tasks) {
+            self.totals.records_dropped += task.records_dropped();
+            result = result.and(task.close_clean(self.ports.changelog_reader.as_mut()));
+        }
+        self.ports.consumer.close(leave);
+        result
+    }
+
+    /// Abandons everything since the last commit, and ends the membership.
+    pub fn close_dirty(&mut self, leave: bool) {
+        self.abandon_tasks();
+        self.ports.consumer.close(leave);
+    }
+
+    fn abandon_tasks(&mut self) {
+        self.collector.abort_transaction();
+        for (_, task) in std::mem::take(&mut self.tasks) {
+            self.totals.records_dropped += task.records_dropped();
+            task.close_dirty(self.ports.changelog_reader.as_mut());
+        }
+    }
+
+    /// Decides what a failure means for the thread. `Ok` means that it goes on.
+    fn recover(&mut self, failure: TaskFailure) -> Result<()> {
+        let now = self.ports.clock.monotonic_time();
+        match failure {
+            TaskFailure::Processor(failure) => {
+                self.recovery.note_processing_failure(&failure, &self.topology, &self.settings, now);
+                self.restart_tasks();
+                Ok(())
+            }
+            TaskFailure::Outside(error) => self.recover_from_error(error, now),
+        }
+    }
+
+    fn recover_from_error(&mut self, error: Error, now: Duration) -> Result<()> {
+        match error.kind() {
+            Kind::Fatal => Err(error),
+            Kind::Retriable => {
+                let since = *self.retrying_since.get_or_insert(now);
+                if now.saturating_sub(since) > self.settings.task_timeout {
+                    let message = format!("retried for {:?} without success, give up", self.settings.task_timeout);
+                    return Err(Error::fatal(message).caused_by(error));
+                }
+                tracing::warn!(thread = %self.name, error = %chain(&error), "will try again");
+                if self.settings.guarantee == ProcessingGuarantee::ExactlyOnce && self.collector.in_transaction() {
+                    self.restart_tasks();
+                }
+                self.ports.consumer.wait(Duration::from_millis(100).min(self.settings.poll_timeout));
+                Ok(())
+            }
+            Kind::TaskMigrated => {
+                tracing::warn!(thread = %self.name, error = %chain(&error), "restarting all tasks with a new producer");
+                self.collector.drop_producer();
+                self.restart_tasks();
+                Ok(())
+            }
+            Kind::TaskCorrupted => {
+                tracing::error!(thread = %self.name, error = %chain(&error), "wiping the task's state to restore it");
+                self.restart_tasks();
+                match error.task() {
+                    Some(task) => self.ports.state_directory.wipe_task(task),
+                    None => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Closes all tasks dirty and opens them again from committed state.
+    fn restart_tasks(&mut self) {
+        self.totals.restarts += 1;
+        self.abandon_tasks();
+        self.assignment.restart();
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,618 @@
+//! Tasks: one sub-topology times one partition number, the unit of work, state and assignment.
+
+mod node_tree;
+mod partition_group;
+mod phase;
+mod record_queue;
+mod restore;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::context::{ContextSlot, Run, TaskContext};
+use crate::error::{Coordinates, Error, FailureCause, ProcessorFailure, Result};
+use crate::id::{NodeName, Offset, TaskId, Timestamp, TopicName, TopicPartition};
+use crate::offset_metadata;
+use crate::port::{ChangelogReader, CommittedOffset, Consumer, Fetched, ProducerRecord};
+use crate::processor::{PluginFactory, PunctuationType, Reaction};
+use crate::punctuation::Due;
+use crate::record_collector::RecordCollector;
+use crate::store::Stores;
+use crate::topology::{NodeIndex, SubTopology, Topology};
+
+pub use node_tree::LeftOut;
+use node_tree::{NodeTree, TreeFailure};
+pub use partition_group::{Next, PartitionGroup};
+pub use phase::TaskPhase;
+pub use record_queue::RecordQueue;
+use restore::TaskRestore;
+
+/// A task could not go on.
+#[derive(Debug)]
+pub enum TaskFailure {
+    /// A processor failed.
+    Processor(Box<ProcessingFailure>),
+    /// The broker or the disk failed.
+    Outside(Error),
+}
+
+/// A processor of a task failed: everything an operator needs to find the record and the culprit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessingFailure {
+    /// The task.
+    pub task: TaskId,
+    /// The node.
+    pub node: NodeIndex,
+    /// The node's name.
+    pub node_name: NodeName,
+    /// The records among which the failing one is, first and last; `None` outside of `process`.
+    pub between: Option<(Coordinates, Coordinates)>,
+    /// How it failed.
+    pub failure: ProcessorFailure,
+}
+
+impl ProcessingFailure {
+    /// The failing record, when it is known which one it is.
+    #[must_use]
+    pub fn record(&self) -> Option<&Coordinates> {
+        self.between.as_ref().filter(|(first, last)| first == last).map(|(first, _)| first)
+    }
+}
+
+impl std::fmt::Display for ProcessingFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "task {}: node `{}` ", self.task, self.node_name)?;
+        match &self.between {
+            None => write!(f, "{}", self.failure),
+            Some((first, last)) if first == last => write!(f, "at record {first} {}", self.failure),
+            Some((first, last)) => write!(f, "between {first} and {} {}", last.offset, self.failure),
+        }
+    }
+}
+
+impl From<Error> for TaskFailure {
+    fn from(error: Error) -> Self {
+        Self::Outside(error)
+    }
+}
+
+/// A record that is to be passed over because a processor failed on it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The record.
+    pub record: Coordinates,
+    /// The node that failed.
+    pub node_name: NodeName,
+    /// Why.
+    pub reason: String,
+    /// The dead-letter topic that it goes to; `None` drops it.
+    pub dead_letter_topic: Option<TopicName>,
+}
+
+/// How a task processes records.
+#[derive(Clone, Debug)]
+pub struct TaskSettings {
+    /// Records in a run.
+    pub run_records_max: usize,
+    /// Records taken from the consumer at once.
+    pub buffered_records_max: usize,
+    /// Whether runs go through nodes as batches where the planner allows it; off for tests.
+    pub batching: bool,
+    /// The dead-letter topic of each node that has one, for records that its processor refuses with `dead-letter`.
+    pub dead_letter_topics: BTreeMap<NodeIndex, TopicName>,
+}
+
+/// A task that processes records.
+pub struct ActiveTask {
+    id: TaskId,
+    phase: TaskPhase,
+    settings: TaskSettings,
+    restore: Option<TaskRestore>,
+    group: PartitionGroup,
+    tree: NodeTree,
+    context: ContextSlot,
+    /// For each queue whether its records must travel one by one.
+    sequenced: Vec<bool>,
+    run: Fetched,
+    due: Vec<Due>,
+    commit_needed: bool,
+    /// For each queue the position committed last.
+    committed: Vec<Option<Offset>>,
+    records_processed: u64,
+    /// While a failing record is searched for: runs are one record long until this one has passed.
+    isolate_until: Option<Coordinates>,
+    passed: Vec<Passed>,
+}
+
+impl ActiveTask {
+    /// Makes a task and starts to restore its stores.
+    ///
+    /// # Errors
+    ///
+    /// When a plugin can't be instantiated or a changelog can't be read.
+    pub fn open(
+        id: TaskId,
+        topology: &Topology,
+        sub_topology: &SubTopology,
+        mut stores: Stores,
+        settings: TaskSettings,
+        plugins: &mut dyn PluginFactory,
+        reader: &mut dyn ChangelogReader,
+    ) -> Result<Self, TaskFailure> {
+        let tree = NodeTree::new(topology, sub_topology, id, plugins).map_err(|(node, failure)| {
+            let node_name = topology.node(node).name.clone();
+            TaskFailure::Processor(Box::new(ProcessingFailure { task: id, node, node_name, between: None, failure }))
+        })?;
+        let restore = TaskRestore::start(id, &mut stores, reader)?;
+        Ok(Self {
+            id,
+            phase: TaskPhase::Restoring,
+            settings,
+            restore: Some(restore),
+            group: PartitionGroup::default(),
+            tree,
+            context: ContextSlot::new(TaskContext::new(id, stores)),
+            sequenced: Vec::new(),
+            run: Fetched::default(),
+            due: Vec::new(),
+            commit_needed: false,
+            committed: Vec::new(),
+            records_processed: 0,
+            isolate_until: None,
+            passed: Vec::new(),
+        })
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The task's phase.
+    #[must_use]
+    pub fn phase(&self) -> TaskPhase {
+        self.phase
+    }
+
+    /// The records processed since the task was opened.
+    #[must_use]
+    pub fn records_processed(&self) -> u64 {
+        self.records_processed
+    }
+
+    /// The records left out since the task was opened.
+    #[must_use]
+    pub fn records_dropped(&self) -> u64 {
+        self.group.dropped_records + if self.context.is_present() { self.context.dropped_records } else { 0 }
+    }
+
+    /// Gives the task its queues, at their committed positions.
+    pub fn set_queues(&mut self, queues: Vec<RecordQueue>, idle_max: Option<Duration>, topology: &Topology) {
+        let batching = self.settings.batching;
+        self.sequenced = queues.iter().map(|queue| !(batching && topology.is_batchable(queue.source))).collect();
+        self.committed = vec![None; queues.len()];
+        self.group = PartitionGroup::new(queues, idle_max);
+        self.context.stream_time = self.group.highest_partition_time();
+    }
+
+    /// The partitions of the task's queues.
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.group.queues().iter().map(|queue| &queue.partition)
+    }
+
+    /// Looks for the record that failed among those up to `until`, one at a time.
+    pub fn isolate(&mut self, until: Coordinates) {
+        self.isolate_until = Some(until);
+    }
+
+    /// Passes over records that have failed for good.
+    pub fn pass_over(&mut self, passed: Vec<Passed>) {
+        self.passed = passed;
+    }
+
+    fn become_phase(&mut self, next: TaskPhase) {
+        assert!(self.phase.can_become(next), "task {} can't go from {} to {next}", self.id, self.phase);
+        tracing::info!(task = %self.id, from = %self.phase, to = %next, "task changed");
+        self.phase = next;
+    }
+
+    /// Restores a little more; when the stores are complete the processors are initialised and the task runs.
+    ///
+    /// # Errors
+    ///
+    /// When restoring or `init` fails.
+    pub fn restore_step(&mut self, reader: &mut dyn ChangelogReader, now: Timestamp) -> Result<bool, TaskFailure> {
+        let Some(restore) = &mut self.restore else {
+            return Ok(self.phase == TaskPhase::Running);
+        };
+        let done = restore.step(&mut self.context.stores, reader).map_err(|error| error.in_task(self.id))?;
+        if done {
+            self.restore = None;
+            self.context.wall_clock_time = now;
+            self.tree.init(&mut self.context).map_err(|failure| self.failure(failure, None))?;
+            self.become_phase(TaskPhase::Running);
+        }
+        Ok(done)
+    }
+
+    /// Processes the next run, if there is one, and returns the number of records.
+    ///
+    /// # Errors
+    ///
+    /// When a processor or the broker fails. The task must then be closed dirty.
+    pub fn process(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        collector: &mut RecordCollector,
+        now: (Duration, Timestamp),
+    ) -> Result<usize, TaskFailure> {
+        debug_assert_eq!(self.phase, TaskPhase::Running, "only a running task processes records");
+        let (monotonic, wall_clock) = now;
+        self.context.wall_clock_time = wall_clock;
+        let outside = |error: Error| TaskFailure::Outside(error.in_task(self.id));
+        self.group.fill(consumer, self.settings.buffered_records_max, wall_clock).map_err(outside)?;
+        if self.pass_over_head(collector)? {
+            return Ok(1);
+        }
+        self.run.clear();
+        let stop_before_passed = !self.passed.is_empty();
+        let single = self.isolate_until.is_some() || stop_before_passed;
+        let records_max = if single { 1 } else { self.settings.run_records_max };
+        match self.group.next_run(consumer, monotonic, records_max, &mut self.run) {
+            Next::NotReady => Ok(0),
+            Next::InvalidTimestamp(at, timestamp) => Err(self.invalid_timestamp(at, timestamp)),
+            Next::Run(queue) => self.process_run(queue, collector),
+        }
+    }
+
+    fn process_run(&mut self, queue: usize, collector: &mut RecordCollector) -> Result<usize, TaskFailure> {
+        let count = self.run.offsets.len();
+        self.run.records.number_rows();
+        self.begin_run(queue);
+        let source = self.group.queues()[queue].source;
+        let sequenced = self.sequenced[queue];
+        let done = self.tree.process(source, sequenced, &self.run.records, &mut self.context, collector);
+        if let Err(failure) = done {
+            return Err(self.failure(failure, Some(queue)));
+        }
+        self.commit_needed = true;
+        self.records_processed += count as u64;
+        let last_time = self.context.run.stream_times.last().copied();
+        self.context.stream_time = last_time.unwrap_or(self.context.stream_time);
+        self.send_left_out(queue, collector)?;
+        self.end_isolation(queue);
+        Ok(count)
+    }
+
+    /// Tells the context what the run is: where it came from, and stream time at each record.
+    fn begin_run(&mut self, queue: usize) {
+        let partition = &self.group.queues()[queue].partition;
+        let Run { partition: run_partition, offsets, stream_times } = &mut self.context.run;
+        if run_partition.as_ref() != Some(partition) {
+            *run_partition = Some(partition.clone());
+        }
+        offsets.clear();
+        offsets.extend_from_slice(&self.run.offsets);
+        stream_times.clear();
+        let mut stream_time = self.context.stream_time;
+        let timestamps = self.run.records.columns().timestamps;
+        self.context.run.stream_times.extend(timestamps.iter().map(|timestamp| {
+            stream_time = stream_time.max(*timestamp);
+            stream_time
+        }));
+    }
+
+    fn end_isolation(&mut self, queue: usize) {
+        let partition = &self.group.queues()[queue].partition;
+        let last = self.run.offsets.last();
+        let passed = |until: &Coordinates| until.partition == *partition && last >= Some(&until.offset);
+        if self.isolate_until.as_ref().is_some_and(passed) {
+            self.isolate_until = None;
+        }
+    }
+
+    /// Sends what processors refused with `dead-letter` to its topic, and counts what they left out.
+    fn send_left_out(&mut self, queue: usize, collector: &mut RecordCollector) -> Result<(), TaskFailure> {
+        for LeftOut { node, row, reaction } in self.tree.take_left_out() {
+            self.context.dropped_records += 1;
+            let record = self.coordinates(queue, row);
+            let node_name = self.tree.name(node).clone();
+            let (reason, topic) = match reaction {
+                Reaction::DeadLetter(reason) => (reason, self.settings.dead_letter_topics.get(&node).cloned()),
+                Reaction::Skip(reason) | Reaction::Retry(reason) | Reaction::Fatal(reason) => (reason, None),
+            };
+            tracing::warn!(task = %self.id, node = %node_name, %record, %reason, "a record was left out");
+            if let Some(topic) = topic {
+                let passed = Passed { record, node_name, reason, dead_letter_topic: Some(topic) };
+                send_dead_letter(&passed, &self.run, row as usize, collector)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the record at the head of a queue, if it is one that has failed for good.
+    fn pass_over_head(&mut self, collector: &mut RecordCollector) -> Result<bool, TaskFailure> {
+        let Self { group, passed, run, .. } = self;
+        let at_head = |one: &Passed| {
+            group.queues().iter().position(|queue| {
+                queue.partition == one.record.partition && queue.head_offset() == Some(one.record.offset)
+            })
+        };
+        let Some((index, queue)) = passed.iter().enumerate().find_map(|(index, one)| Some((index, at_head(one)?))) else {
+            return Ok(false);
+        };
+        let one = passed.remove(index);
+        tracing::warn!(task = %self.id, node = %one.node_name, record = %one.record, reason = %one.reason,
+            topic = ?one.dead_letter_topic, "a record was passed over because a processor failed on it");
+        run.clear();
+        group.queues()[queue].copy_head(run);
+        group.queue_mut(queue).skip_head();
+        if one.dead_letter_topic.is_some() {
+            send_dead_letter(&one, run, 0, collector)?;
+        }
+        self.commit_needed = true;
+        self.context.commit_requested = true;
+        self.context.dropped_records += 1;
+        Ok(true)
+    }
+
+    /// Fires the punctuations that are due, stream time first (reference §4.7).
+    ///
+    /// # Errors
+    ///
+    /// When a processor or the broker fails.
+    pub fn punctuate(&mut self, collector: &mut RecordCollector, wall_clock: Timestamp) -> Result<bool, TaskFailure> {
+        self.context.wall_clock_time = wall_clock;
+        let mut fired = false;
+        for kind in [PunctuationType::StreamTime, PunctuationType::WallClockTime] {
+            let now = match kind {
+                PunctuationType::StreamTime => self.context.stream_time,
+                PunctuationType::WallClockTime => wall_clock,
+            };
+            let mut due = std::mem::take(&mut self.due);
+            self.context.punctuations.take_due(kind, now, &mut due);
+            for Due { id, node } in due.drain(..) {
+                if self.context.punctuations.is_scheduled(id) {
+                    let done = self.tree.punctuate(node, id, kind, now, &mut self.context, collector);
+                    done.map_err(|failure| self.failure(failure, None))?;
+                    fired = true;
+                    self.commit_needed = true;
+                }
+            }
+            self.due = due;
+        }
+        Ok(fired)
+    }
+
+    fn coordinates(&self, queue: usize, row: u32) -> Coordinates {
+        let offset = self.run.offsets.get(row as usize).copied().unwrap_or(Offset(-1));
+        Coordinates { partition: self.group.queues()[queue].partition.clone(), offset }
+    }
+
+    fn failure(&self, failure: TreeFailure, queue: Option<usize>) -> TaskFailure {
+        match failure {
+            TreeFailure::Broker(error) => TaskFailure::Outside(error.in_task(self.id)),
+            TreeFailure::Processor { node, row, failure } => {
+                let last_row = (self.run.offsets.len() as u32).saturating_sub(1);
+                let between = queue.map(|queue| match row {
+                    Some(row) => (self.coordinates(queue, row), self.coordinates(queue, row)),
+                    None => (self.coordinates(queue, 0), self.coordinates(queue, last_row)),
+                });
+                let node_name = self.tree.name(node).clone();
+                TaskFailure::Processor(Box::new(ProcessingFailure { task: self.id, node, node_name, between, failure }))
+            }
+        }
+    }
+
+    fn invalid_timestamp(&self, at: Coordinates, timestamp: Timestamp) -> TaskFailure {
+        let queue = self.group.queues().iter().find(|queue| queue.partition == at.partition);
+        let node = queue.map_or(NodeIndex(0), |queue| queue.source);
+        let reason = format!(
+            "the record has the invalid timestamp {timestamp}: set `timestamp-extractor` of the source to \
+             \"log-and-skip\", \"use-partition-time\" or \"wall-clock\""
+        );
+        TaskFailure::Processor(Box::new(ProcessingFailure {
+            task: self.id,
+            node,
+            node_name: self.tree.name(node).clone(),
+            between: Some((at.clone(), at)),
+            failure: ProcessorFailure::native(FailureCause::Answer, reason),
+        }))
+    }
+
+    // === The commit; the order of these steps is in `commit.rs` ===
+
+    /// Whether there is something to commit.
+    #[must_use]
+    pub fn is_commit_needed(&self) -> bool {
+        self.commit_needed
+    }
+
+    /// Whether a processor asked for a commit.
+    #[must_use]
+    pub fn is_commit_requested(&self) -> bool {
+        self.context.commit_requested
+    }
+
+    /// The bytes that only a commit can give back.
+    #[must_use]
+    pub fn uncommitted_byte_len(&self) -> usize {
+        self.context.stores.uncommitted_byte_len()
+    }
+
+    /// Sends the changes of the stores to their changelogs.
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses.
+    pub fn log_changes(&mut self, collector: &mut RecordCollector) -> Result<()> {
+        let headers = crate::record::Headers::EMPTY;
+        let mut log = |changelog: &TopicPartition, entry: crate::store::DirtyEntry<'_>| {
+            let TopicPartition { topic, partition } = changelog;
+            let (key, value, timestamp) = (Some(entry.key), entry.value, entry.timestamp);
+            collector.send(ProducerRecord { topic, partition: Some(*partition), key, value, timestamp, headers })
+        };
+        self.context.stores.log_changes(&mut log).map_err(|error| error.in_task(self.id))
+    }
+
+    /// The positions that have moved since the last commit.
+    #[must_use]
+    pub fn positions(&self, consumer: &dyn Consumer) -> Vec<(TopicPartition, CommittedOffset)> {
+        let queues = self.group.queues().iter().zip(&self.committed);
+        let moved = queues.filter_map(|(queue, committed)| {
+            let offset = queue.position(consumer);
+            let metadata = offset_metadata::encode(queue.partition_time);
+            (*committed != Some(offset)).then(|| (queue.partition.clone(), CommittedOffset { offset, metadata }))
+        });
+        moved.collect()
+    }
+
+    /// Applies the committed changes to the state. The transaction is committed: from here on they are true.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails.
+    pub fn apply_changes(&mut self, collector: &RecordCollector) -> Result<()> {
+        let last_offset = |changelog: &TopicPartition| collector.last_offset(changelog);
+        self.context.stores.apply_changes(&last_offset).map_err(|error| error.in_task(self.id))
+    }
+
+    /// Notes that `positions` are committed.
+    pub fn acknowledge_commit(&mut self, positions: &[(TopicPartition, CommittedOffset)]) {
+        for (queue, committed) in self.group.queues().iter().zip(&mut self.committed) {
+            if let Some((_, position)) = positions.iter().find(|(partition, _)| *partition == queue.partition) {
+                *committed = Some(position.offset);
+            }
+        }
+        self.commit_needed = false;
+        self.context.commit_requested = false;
+    }
+
+    /// Replaces processors whose memory has passed its mark. Nothing of the application lives in them.
+    #[must_use]
+    pub fn wants_recycling(&self) -> bool {
+        self.tree.wants_recycling()
+    }
+
+    // === The end ===
+
+    /// Waits for the next assignment; what was fetched and not processed is forgotten.
+    pub fn suspend(&mut self, reader: &mut dyn ChangelogReader) {
+        if self.phase == TaskPhase::Suspended {
+            return;
+        }
+        if let Some(restore) = &mut self.restore {
+            restore.stop(reader);
+        }
+        self.become_phase(TaskPhase::Suspended);
+    }
+
+    /// Continues after an assignment that left the task here, with new queues.
+    ///
+    /// # Errors
+    ///
+    /// When a changelog can't be read.
+    pub fn resume(&mut self, reader: &mut dyn ChangelogReader) -> Result<(), TaskFailure> {
+        if self.restore.is_some() {
+            self.restore = Some(TaskRestore::start(self.id, &mut self.context.stores, reader)?);
+            self.become_phase(TaskPhase::Restoring);
+        } else {
+            self.become_phase(TaskPhase::Running);
+        }
+        Ok(())
+    }
+
+    /// Ends the task after its last commit.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails; the state is as it was at an earlier commit then.
+    pub fn close_clean(mut self, reader: &mut dyn ChangelogReader) -> Result<()> {
+        if let Some(restore) = &mut self.restore {
+            restore.stop(reader);
+        } else {
+            self.tree.close(&mut self.context);
+        }
+        self.become_phase(TaskPhase::Closed);
+        self.context.stores.state_mut().flush().map_err(|error| error.in_task(self.id))
+    }
+
+    /// Abandons the task: nothing since its last commit remains.
+    pub fn close_dirty(mut self, reader: &mut dyn ChangelogReader) {
+        if let Some(restore) = &mut self.restore {
+            restore.stop(reader);
+        }
+        self.become_phase(TaskPhase::Closed);
+    }
+
+    // === For the thread's idle times ===
+
+    /// Whether no fetched record waits and the broker has no other for the task.
+    #[must_use]
+    pub fn is_caught_up(&self, consumer: &dyn Consumer) -> bool {
+        let caught_up = |partition| consumer.lag(partition) == crate::port::Lag::CaughtUp;
+        self.phase == TaskPhase::Running && self.group.buffered() == 0 && self.partitions().all(caught_up)
+    }
+
+    /// Whether fetched records wait.
+    #[must_use]
+    pub fn has_buffered_records(&self) -> bool {
+        self.group.buffered() > 0
+    }
+
+    /// When the next wall-clock punctuation is due.
+    #[must_use]
+    pub fn next_wall_clock_punctuation(&self) -> Option<Timestamp> {
+        self.context.punctuations.next_wall_clock()
+    }
+
+    /// The records restored so far, while the task restores.
+    #[must_use]
+    pub fn restored(&self) -> Option<u64> {
+        self.restore.as_ref().map(TaskRestore::restored)
+    }
+
+    /// The task's stores, for tests and queries.
+    pub fn stores_mut(&mut self) -> &mut Stores {
+        &mut self.context.stores
+    }
+
+    /// The task's stream time.
+    #[must_use]
+    pub fn stream_time(&self) -> Timestamp {
+        self.context.stream_time
+    }
+}
+
+/// Sends a record to the dead-letter topic with the headers of KIP-1034 (reference §3.15), in the transaction of the rest.
+fn send_dead_letter(
+    passed: &Passed,
+    run: &Fetched,
+    row: usize,
+    collector: &mut RecordCollector,
+) -> Result<(), TaskFailure> {
+    let Some(topic) = &passed.dead_letter_topic else {
+        return Ok(());
+    };
+    let record = run.records.record(row);
+    let mut headers = record.headers.packed().to_vec();
+    let mut header = |key: &str, value: &str| {
+        let key = format!("__streams.errors.{key}");
+        crate::record::pack_header(&mut headers, key.as_bytes(), Some(value.as_bytes()));
+    };
+    header("exception", "millstream.ProcessorFailure");
+    header("message", &format!("node `{}`: {}", passed.node_name, passed.reason));
+    header("stacktrace", &passed.reason);
+    header("topic", passed.record.partition.topic.as_str());
+    header("partition", &passed.record.partition.partition.to_string());
+    header("offset", &passed.record.offset.to_string());
+    Ok(collector.send(ProducerRecord {
+        topic,
+        partition: None,
+        key: record.key,
+        value: record.value,
+        timestamp: record.timestamp,
+        headers: crate::record::Headers::from_packed(&headers),
+    })?)
+}

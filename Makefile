@@ -11,17 +11,18 @@ export CARGO_TARGET_DIR := $(TARGET)
 export MILLSTREAM := $(TARGET)/release/millstream
 
 APP := plugins/word-count/millstream.toml
-APP_PLUGINS := plugins/word-count
+APP_PLUGINS := plugins/words
 PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
 # Workspaces of their own, with tests that need neither Wasm nor the host.
 GUEST_WORKSPACES := $(wildcard plugins/Cargo.toml guest-sdk/rust/Cargo.toml)
 
-# Tests are told apart by the name of their file: kafka_* needs a broker, sim* is the fault simulator, all others run anywhere.
-TEST_FILES := $(wildcard tests/tests/*.rs host/tests/*.rs host/*/tests/*.rs)
-KAFKA_TESTS := $(foreach f,$(TEST_FILES),$(filter kafka_%,$(basename $(notdir $f))))
-SIM_TESTS := $(foreach f,$(TEST_FILES),$(filter sim%,$(basename $(notdir $f))))
-UNIT_TESTS := $(filter-out $(KAFKA_TESTS) $(SIM_TESTS),$(basename $(notdir $(TEST_FILES))))
+# Tests are told apart by their name: kafka_* needs a broker, sim* is the fault simulator, all others run anywhere.
+TEST_DIRS := tests/tests host/tests $(wildcard host/*/tests)
+TESTS := $(notdir $(basename $(wildcard $(TEST_DIRS:=/*.rs))) $(patsubst %/main.rs,%,$(wildcard $(TEST_DIRS:=/*/main.rs))))
+KAFKA_TESTS := $(filter kafka_%,$(TESTS))
+SIM_TESTS := $(filter sim%,$(TESTS))
+UNIT_TESTS := $(filter-out $(KAFKA_TESTS) $(SIM_TESTS),$(TESTS))
 
 # Always the whole workspace in one profile: another selection of packages can mean other features, and then librdkafka and RocksDB
 # are compiled once more (20 minutes).

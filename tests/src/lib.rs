@@ -1,0 +1,1 @@
+//! Tests of the whole: the rules of the house, the fault simulator, a real broker. What they share is here.

@@ -125,7 +125,8 @@ impl Assembly {
         let name = options.name.as_deref().unwrap_or(default_name);
         let topic = repartition_topic(&self.topology.application_id, name);
         if self.topology.repartitions.iter().any(|known| known.topic == topic) {
-            let message = format!("another node has repartition topic {topic} already; give this one a `name` of its own");
+            let message =
+                format!("another node has repartition topic {topic} already; give this one a `name` of its own");
             self.errors.push(TopologyError::node(owner, About::RepartitionName, message));
         }
         let base = repartition_base(name);
@@ -194,9 +195,9 @@ impl Assembly {
             let Some(Source { topics: SourceTopics::Names(read), .. }) = node.as_source() else { continue };
             for topic in read {
                 let Some(other) = topics.insert(topic, index) else { continue };
-                let declared = [other, index].into_iter().find(|at| {
-                    self.topology.node(*at).as_source().is_some_and(|source| !source.internal)
-                });
+                let declared = [other, index]
+                    .into_iter()
+                    .find(|at| self.topology.node(*at).as_source().is_some_and(|source| !source.internal));
                 let Some(declared) = declared else { continue };
                 let message = format!("topic {topic} is the repartition topic of another node; a topic has one source");
                 let name = self.topology.node(declared).name.as_str();

@@ -255,7 +255,8 @@ impl TopologyBuilder {
         }
         let start = path.iter().position(|place| Some(*place) == next).unwrap_or(0);
         let mut cycle: Vec<&str> = path[start..].iter().rev().map(|place| self.nodes[*place].name.as_str()).collect();
-        let first = cycle.iter().enumerate().min_by_key(|(_, name)| places_of(&self.nodes, name)).map_or(0, |(at, _)| at);
+        let first =
+            cycle.iter().enumerate().min_by_key(|(_, name)| places_of(&self.nodes, name)).map_or(0, |(at, _)| at);
         cycle.rotate_left(first);
         let message = format!(
             "records would go in a circle: {} -> {}; send them through a topic instead, or remove one input",
@@ -287,7 +288,9 @@ fn claim<'a>(
         let message = if *owner == node.name {
             format!("topic {topic} is named twice; name it once")
         } else {
-            format!("topic {topic} is read by {owner:?} already; a topic has one source, which may have several children")
+            format!(
+                "topic {topic} is read by {owner:?} already; a topic has one source, which may have several children"
+            )
         };
         errors.push(TopologyError::node(&node.name, About::Topic(topic.as_str().into()), message));
     } else {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::java_order::{TreeSet, hash_order};
+use super::java_order::{TreeSet, copied_order, grown_order};
 use super::node::{Node, NodeIndex, NodeKind, SinkTopic, SourceTopics};
 use super::{SubTopology, Topology};
 
@@ -19,10 +19,8 @@ impl Topology {
             for place in &sorted.nodes {
                 self.describe_node(&mut text, &sorted, *place);
             }
-            text.push_str("\n ");
+            text.push('\n');
         }
-        // Kafka ends each sub-topology with an empty line, and the next begins with two spaces.
-        text.truncate(text.trim_end_matches(' ').len());
         text
     }
 
@@ -32,17 +30,14 @@ impl Topology {
         let _ = match &node.kind {
             NodeKind::Source(source) => match &source.topics {
                 SourceTopics::Names(topics) => {
-                    let mut topics: Vec<&str> = topics.iter().map(|topic| self.undecorated(topic.as_str())).collect();
-                    topics.sort_unstable();
-                    writeln!(text, "    Source: {name} (topics: [{}])", topics.join(", "))
+                    let topics = topics.iter().map(|topic| self.undecorated(topic.as_str())).collect();
+                    writeln!(text, "    Source: {name} (topics: [{}])", in_hash_order(topics))
                 }
                 SourceTopics::Pattern(pattern) => writeln!(text, "    Source: {name} (topics: {pattern})"),
             },
             NodeKind::Processor(_) => {
-                let stores: Vec<&str> = node.stores.iter().map(|store| self.stores[*store].name.as_str()).collect();
-                let order = hash_order(stores.iter().copied());
-                let stores: Vec<&str> = order.into_iter().map(|index| stores[index]).collect();
-                writeln!(text, "    Processor: {name} (stores: [{}])", stores.join(", "))
+                let stores = node.stores.iter().map(|store| self.stores[*store].name.as_str()).collect();
+                writeln!(text, "    Processor: {name} (stores: [{}])", in_hash_order(stores))
             }
             NodeKind::Sink(sink) => match &sink.topic {
                 SinkTopic::Name(topic) => {
@@ -66,6 +61,11 @@ impl Topology {
     }
 }
 
+fn in_hash_order(names: Vec<&str>) -> String {
+    let order = copied_order(names.iter().copied());
+    order.into_iter().map(|index| names[index]).collect::<Vec<_>>().join(", ")
+}
+
 /// The nodes of a sub-topology in Kafka's order: those with more paths below them first, then by name.
 struct Sorted<'a> {
     members: &'a [NodeIndex],
@@ -84,11 +84,10 @@ impl<'a> Sorted<'a> {
         let mut sizes = vec![1_i32; members.len()];
         let mut successors = vec![TreeSet::default(); members.len()];
         let mut predecessors = vec![TreeSet::default(); members.len()];
-        for place in hash_order((0..members.len()).map(name)) {
+        for place in grown_order((0..members.len()).map(name)) {
             for parent in &topology.node(members[place]).parents {
                 let Ok(parent) = members.binary_search(parent) else { continue };
-                let is_less =
-                    |one: usize, other: usize| (-sizes[one], name(one)) < (-sizes[other], name(other));
+                let is_less = |one: usize, other: usize| (-sizes[one], name(one)) < (-sizes[other], name(other));
                 predecessors[place].insert(parent, is_less);
                 successors[parent].insert(place, is_less);
                 let size = sizes[place];
@@ -117,5 +116,56 @@ fn grow(sizes: &mut [i32], predecessors: &[TreeSet], place: usize, size: i32) {
     while let Some(next) = open.pop() {
         sizes[next] = sizes[next].wrapping_add(size);
         open.extend(predecessors[next].items());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{parse, word_count};
+
+    /// Topologies of the Processor API in a small notation, each followed by what `Topology#describe` of Kafka Streams 4.3.1 printed.
+    const CASES: &str = include_str!("describe_cases.txt");
+
+    #[test]
+    fn the_text_is_the_one_that_kafka_streams_prints() {
+        let mut checked = 0;
+        for case in CASES.split("---\n").filter(|case| !case.is_empty()) {
+            let (declarations, expected) = case.split_once("===\n").expect("both parts");
+            let topology = parse("app", declarations).build().expect("a topology");
+            assert_eq!(topology.describe(), expected, "of\n{declarations}");
+            checked += 1;
+        }
+        assert!(checked >= 20);
+    }
+
+    #[test]
+    fn internal_topics_are_printed_without_the_applications_id() {
+        // As the DSL of Kafka Streams 4.3.1 prints it, without the `toStream` node that its tables need.
+        let expected = "\
+Topologies:
+   Sub-topology: 0
+    Source: lines (topics: [TextLinesTopic])
+      --> split
+    Processor: split (stores: [])
+      --> counts-store-repartition-filter
+      <-- lines
+    Processor: counts-store-repartition-filter (stores: [])
+      --> counts-store-repartition-sink
+      <-- split
+    Sink: counts-store-repartition-sink (topic: counts-store-repartition)
+      <-- counts-store-repartition-filter
+
+  Sub-topology: 1
+    Source: counts-store-repartition-source (topics: [counts-store-repartition])
+      --> counts
+    Processor: counts (stores: [counts-store])
+      --> out
+      <-- counts-store-repartition-source
+    Sink: out (topic: WordsWithCountsTopic)
+      <-- counts
+
+";
+        let topology = word_count().build().expect("a topology");
+        assert_eq!(topology.describe(), expected);
     }
 }

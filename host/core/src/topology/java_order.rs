@@ -1,15 +1,27 @@
 //! The orders in which Java's collections iterate. Kafka's `Topology#describe` depends on them, and people compare its text.
 
-/// The order in which a `HashSet` of `names`, added in this order, iterates: by bucket, then by time of addition. (Buckets of eight
-/// and more names are trees in Java; their order is the same.)
-pub(super) fn hash_order<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+/// The order in which a `HashSet` iterates that `names` were added to one by one.
+pub(super) fn grown_order<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    bucket_order(names, |count| {
+        let mut buckets = 16;
+        while count > buckets / 4 * 3 {
+            buckets *= 2;
+        }
+        buckets
+    })
+}
+
+/// The order in which a `HashSet` iterates that was made as a copy of a collection of `names`; it may have more buckets.
+pub(super) fn copied_order<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<usize> {
+    bucket_order(names, |count| (count * 4 / 3 + 1).next_power_of_two().max(16))
+}
+
+/// By bucket, then by time of addition; buckets of eight and more names, which Java makes trees, keep that too.
+fn bucket_order<'a>(names: impl IntoIterator<Item = &'a str>, buckets: impl Fn(usize) -> usize) -> Vec<usize> {
     let hashes: Vec<u32> = names.into_iter().map(spread_hash).collect();
-    let mut buckets: usize = 16;
-    while hashes.len() > buckets / 4 * 3 {
-        buckets *= 2;
-    }
+    let mask = buckets(hashes.len()) - 1;
     let mut order: Vec<usize> = (0..hashes.len()).collect();
-    order.sort_by_key(|index| hashes[*index] as usize & (buckets - 1));
+    order.sort_by_key(|index| hashes[*index] as usize & mask);
     order
 }
 
@@ -136,10 +148,13 @@ mod tests {
 
     #[test]
     fn names_come_in_the_order_of_a_java_hash_set() {
-        // `new HashSet<>(List.of("st", "st2", "store", "counts-store"))` on JDK 17.
-        let names = ["st", "st2"];
-        assert_eq!(hash_order(names), [1, 0]);
-        assert_eq!(hash_order([]), Vec::<usize>::new());
+        // As JDK 17 iterates; with twelve names a copy has twice the buckets.
+        let names = ["s0", "s5", "s10", "s15", "s20", "s25", "s30", "s35", "s40", "s45", "s50", "s55"];
+        let copied: Vec<&str> = copied_order(names).into_iter().map(|index| names[index]).collect();
+        assert_eq!(copied, ["s5", "s40", "s50", "s20", "s30", "s55", "s10", "s35", "s45", "s15", "s25", "s0"]);
+        let grown: Vec<&str> = grown_order(names).into_iter().map(|index| names[index]).collect();
+        assert_eq!(grown, ["s20", "s30", "s5", "s55", "s10", "s35", "s45", "s15", "s25", "s0", "s40", "s50"]);
+        assert_eq!(grown_order([]), Vec::<usize>::new());
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod node;
 mod pattern;
 mod resolved;
 mod sub_topology;
+#[cfg(test)]
+mod testing;
 mod topic_name;
 
 use std::collections::BTreeSet;
@@ -25,14 +27,14 @@ pub use declaration::{
     About, ProcessorDeclaration, RepartitionOptions, Step, StoreDeclaration, Subject, TopologyError,
 };
 pub use internal_topics::{InternalTopic, InternalTopicKind};
-pub use pattern::TopicPattern;
-pub use resolved::{ResolveError, ResolvedTopology};
-pub use topic_name::{TOPIC_NAME_LENGTH_MAX, check_topic_name};
 pub use node::{
     FunctionRef, Node, NodeIndex, NodeKind, Operation, Sink, SinkTopic, Source, SourceTopics, StoreKind, StoreSpec,
     TimestampExtractor,
 };
+pub use pattern::TopicPattern;
+pub use resolved::{ResolveError, ResolvedTopology};
 pub use sub_topology::SubTopology;
+pub use topic_name::{TOPIC_NAME_LENGTH_MAX, check_topic_name};
 
 /// The nodes and stores of an application; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,10 @@ impl TopicPattern {
     /// Why it is not a regular expression.
     pub fn new(pattern: &str) -> Result<Self, String> {
         // Compiled alone first: "a)(b" is wrong, though it would be right within the group.
-        Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$"))).map(Self).map_err(|why| why.to_string())
+        Regex::new(pattern)
+            .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
+            .map(Self)
+            .map_err(|why| why.to_string())
     }
 
     /// Whether the whole of `topic` matches.

@@ -285,10 +285,8 @@ impl Resolver<'_> {
         };
         let members: Vec<&TopicName> = group.sources.iter().flat_map(|source| &topics[source.0]).collect();
         let (following, fixed): (Vec<_>, Vec<_>) = members.into_iter().partition(|topic| follows(topic));
-        let fixed: Vec<(TopicName, i32)> = fixed
-            .into_iter()
-            .filter_map(|topic| Some((topic.clone(), *self.partitions.get(topic)?)))
-            .collect();
+        let fixed: Vec<(TopicName, i32)> =
+            fixed.into_iter().filter_map(|topic| Some((topic.clone(), *self.partitions.get(topic)?))).collect();
         if fixed.windows(2).any(|pair| pair[0].1 != pair[1].1) {
             let node = self.topology.node(group.node).name.as_str().into();
             self.errors.push(ResolveError::NotCopartitioned { node, topics: fixed });

@@ -1,1 +1,25 @@
-//! x
+//! State on disk: the only user of RocksDB.
+//!
+//! ```text
+//! <state-dir>/<application.id>/
+//!   .lock                              held by the one process that uses the directory
+//!   .format                            the version of everything below
+//!   kafka-streams-process-metadata     who this process is, over restarts
+//!   0_3/                               one RocksDB per task: a column family per store, and `offsets`
+//! ```
+//!
+//! A task's data and the changelog offsets it has reached are written in one batch and reach the disk in one atomic flush,
+//! so after a crash they agree, and only the end of the changelog is replayed. There is no write-ahead log: the changelog is one.
+
+mod database;
+mod directory;
+mod error;
+mod format_version;
+mod layout;
+mod open_tasks;
+mod options;
+mod process_id;
+mod task_state;
+
+pub use directory::RocksStateDirectory;
+pub use options::MemoryBudget;

@@ -127,8 +127,7 @@ fn stores_are_separate(state: &mut dyn TaskState) {
 }
 
 /// Keys at the places where orders differ: signed bytes, keys that begin with another, the largest byte.
-const KEYS: [&[u8]; 10] =
-    [b"", b"\0", b"a", b"a\0", b"a\0\0", b"aa", b"b", b"\x7f", b"\x80", b"\xff\xff"];
+const KEYS: [&[u8]; 10] = [b"", b"\0", b"a", b"a\0", b"a\0\0", b"aa", b"b", b"\x7f", b"\x80", b"\xff\xff"];
 
 fn put_keys(state: &mut dyn TaskState) {
     let changes: Vec<_> =

@@ -1,0 +1,177 @@
+//! How RocksDB is tuned, each choice with its reason. All databases of a process share one memory budget.
+//!
+//! Kafka Streams gives every store a 50 MiB block cache and up to three 16 MiB write buffers, so memory grows with
+//! partitions and ends the process (reference §3.6). Here the sum is bounded, whatever the number of tasks.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, DBCompressionType, DataBlockIndexType, FlushOptions, InfoLogger, LogLevel, Options,
+    WriteBufferManager, WriteOptions,
+};
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// The memory that all databases of a process share: cached blocks, indexes, filters and write buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryBudget {
+    /// The bound, in bytes. Write buffers take up to half of it; what they don't take caches blocks.
+    pub bytes_max: usize,
+}
+
+impl Default for MemoryBudget {
+    /// 256 MiB: about what Kafka Streams would give to three stores.
+    fn default() -> Self {
+        Self { bytes_max: 256 * MIB }
+    }
+}
+
+impl MemoryBudget {
+    /// What write buffers may take before the largest is flushed.
+    pub(crate) fn write_buffer_bytes_max(self) -> usize {
+        self.bytes_max / 2
+    }
+
+    /// The size at which one family's write buffer is flushed although others have room: a restart replays what was not flushed,
+    /// and 32 MiB of changelog are replayed in under a second.
+    fn family_write_buffer_bytes(self) -> usize {
+        (self.write_buffer_bytes_max() / 4).clamp(64 * KIB, 32 * MIB)
+    }
+}
+
+/// Options shared by all databases of a process.
+pub struct Tuning {
+    /// Of a database.
+    pub database: Options,
+    /// Of each column family.
+    pub family: Options,
+    /// Of every write.
+    pub write: WriteOptions,
+    /// Begins a flush and lets it run in the background.
+    pub flush_in_background: FlushOptions,
+    /// Flushes and waits until it is on disk.
+    pub flush_and_wait: FlushOptions,
+}
+
+impl Tuning {
+    /// Options within `budget`.
+    pub fn new(budget: MemoryBudget) -> Self {
+        // Lock-free, so that queries don't slow the stream threads down; 0 lets it find the entries' size out.
+        let cache = Cache::new_hyper_clock_cache(budget.bytes_max, 0);
+        let mut flush_in_background = FlushOptions::new();
+        flush_in_background.set_wait(false);
+        let mut flush_and_wait = FlushOptions::new();
+        flush_and_wait.set_wait(true);
+        Self {
+            database: database_options(budget, &cache),
+            family: family_options(budget, &cache),
+            write: write_options(),
+            flush_in_background,
+            flush_and_wait,
+        }
+    }
+}
+
+fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+
+    // The promise of this crate: all stores of a task and its offsets reach the disk together or not at all.
+    options.set_atomic_flush(true);
+
+    // Write buffers are charged to the block cache, so that there is one bound. RocksDB must not stall writers at it: it
+    // flushes only the database that is written, and would wait forever for the memory of idle ones. `OpenTasks` keeps the
+    // sum below, and flushes the right one.
+    let buffers = budget.write_buffer_bytes_max() + budget.write_buffer_bytes_max() / 4;
+    options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
+        buffers,
+        false,
+        cache.clone(),
+    ));
+
+    // One thread writes a database. Sorted inserts then reuse the place of the last one.
+    options.set_allow_concurrent_memtable_write(false);
+
+    // Flushes and compactions of all databases share one pool of this size; stream threads need the cores more.
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    options.set_max_background_jobs(cores.clamp(2, 8) as i32);
+
+    // Hundreds of tasks share the process's file descriptors. 128 files are 4 GiB of one task; beyond, they are reopened,
+    // their indexes and filters still being cached.
+    options.set_max_open_files(128);
+
+    // Opening: don't read every file's statistics, and preallocate 64 KiB of manifest instead of 4 MiB for each task.
+    options.set_skip_stats_update_on_db_open(true);
+    options.set_manifest_preallocation_size(64 * KIB);
+
+    // Obsolete files are deleted in the background, never on a stream thread.
+    options.set_avoid_unnecessary_blocking_io(true);
+
+    // The kernel writes while a file grows, so that the sync at its end is short.
+    options.set_bytes_per_sync(MIB as u64);
+
+    // Errors join the program's log; no `LOG` files, no periodic statistics.
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, |_, line| {
+        tracing::error!(target: "rocksdb", "{}", line.trim_end());
+    }));
+    options.set_log_level(LogLevel::Error);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+
+    // `avoid_flush_during_shutdown` stays off: everything here is committed, and after a dirty close a flush of some
+    // megabytes is faster than their replay.
+    options
+}
+
+fn family_options(budget: MemoryBudget, cache: &Cache) -> Options {
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table_options(cache));
+
+    // Two more may wait for their flush before writers stall: a restore writes faster than a disk.
+    let write_buffer = budget.family_write_buffer_bytes();
+    options.set_write_buffer_size(write_buffer);
+    options.set_max_write_buffer_number(4);
+    // The first write takes one arena block. The default, 1 MiB, would be 600 MiB for 200 tasks of two stores.
+    options.set_arena_block_size((write_buffer / 8).min(64 * KIB));
+
+    // Levelled, where Kafka Streams is universal: a processor reads each key before it writes it, so reads weigh more than write
+    // amplification, and a universal compaction needs twice the disk for a while.
+    options.set_level_compaction_dynamic_level_bytes(true);
+    options.set_target_file_size_base(32 * MIB as u64);
+    options.set_max_bytes_for_level_base((4 * write_buffer).max(64 * MIB) as u64);
+
+    // LZ4, where Kafka Streams has none: values are mostly text or JSON, a third of the size is a third of the reads and
+    // three times the state in the page cache, for about a microsecond a block that is read once. Level 0 is rewritten soon.
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_min_level_to_compress(1);
+
+    // `optimize_filters_for_hits` stays off, where Kafka Streams has it on: it drops the filters of the last level, and then
+    // every key that is new, as in any aggregation, costs a read from disk.
+    options
+}
+
+fn table_options(cache: &Cache) -> BlockBasedOptions {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_block_size(4 * KIB);
+    // 1 % of the reads of missing keys touch a block.
+    table.set_bloom_filter(10.0, false);
+    table.set_optimize_filters_for_memory(true);
+    // Indexes and filters grow with the state, so they count in the budget. Those of level 0 are asked by every read.
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // Point reads find their entry by a hash in the block, not by binary search.
+    table.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+    table.set_data_block_hash_ratio(0.75);
+    // Pinned: a newer RocksDB alone must not change what is on disk.
+    table.set_format_version(6);
+    table
+}
+
+fn write_options() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    // The changelog is the write-ahead log.
+    options.disable_wal(true);
+    options
+}

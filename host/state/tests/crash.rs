@@ -1,0 +1,110 @@
+//! A process that is killed leaves every store as it was at the offset noted for it, and all stores at the same point.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use millstream_core::id::{Offset, TaskId};
+use millstream_core::port::{StateDirectory, StateStoreSpec, TaskState};
+use millstream_core::testing::task_state_suite::{apply, entries};
+use millstream_state::{MemoryBudget, RocksStateDirectory};
+
+const CHILD: &str = "MILLSTREAM_TEST_CRASH";
+const KILLS: u64 = 30;
+const STORES: [&str; 3] = ["first", "second", "third"];
+/// Small, so that flushes and compactions happen all the time and most kills hit one.
+const MEMORY: MemoryBudget = MemoryBudget { bytes_max: 512 << 10 };
+
+type Store = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn open(root: &Path) -> Box<dyn TaskState> {
+    let stores = STORES.map(|name| StateStoreSpec { name: name.into(), persistent: true });
+    RocksStateDirectory::open(root, "app", MEMORY).unwrap().open_task(TaskId::new(0, 0), &stores).unwrap()
+}
+
+fn scramble(number: u64) -> u64 {
+    let number = (number ^ (number >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (number ^ (number >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+type Changes = BTreeMap<(usize, Vec<u8>), Option<Vec<u8>>>;
+
+/// The changes between the offsets `number` and `number + 1`: the same in every process. The third store is written rarely.
+fn changes(number: u64) -> Changes {
+    let mut changes = Changes::new();
+    for index in 0..50 {
+        let random = scramble(number * 64 + index);
+        let store = if number.is_multiple_of(40) { 2 } else { (random % 2) as usize };
+        let key = format!("key-{}", (random >> 8) % 2_000).into_bytes();
+        let value = (!random.is_multiple_of(5)).then(|| random.to_be_bytes().repeat(4));
+        changes.insert((store, key), value);
+    }
+    changes
+}
+
+fn apply_forever(root: &Path) -> ! {
+    let mut state = open(root);
+    let mut number = state.changelog_offset(0).unwrap().map_or(0, |Offset(offset)| offset as u64);
+    loop {
+        let changes = changes(number);
+        let changes: Vec<_> =
+            changes.iter().map(|((store, key), value)| (*store, key.as_slice(), value.as_deref())).collect();
+        number += 1;
+        apply(&mut *state, &changes, &[(0, number as i64), (1, number as i64), (2, number as i64)]);
+        writeln!(std::io::stdout(), "\napplied {number}").unwrap();
+    }
+}
+
+/// Runs a process that applies batches, kills it after about `batches`, and returns how many it said it had applied.
+fn run_and_kill(root: &Path, batches: u64) -> u64 {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_process_leaves_data_that_agree_with_their_offsets", "--nocapture"])
+        .env(CHILD, root)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let applied = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .filter_map(|line| line.unwrap().strip_prefix("applied ").map(|number| number.parse().unwrap()))
+        .nth(batches as usize)
+        .expect("the process goes on until it is killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    applied
+}
+
+#[test]
+fn a_killed_process_leaves_data_that_agree_with_their_offsets() {
+    if let Some(root) = std::env::var_os(CHILD) {
+        apply_forever(Path::new(&root));
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut expected = vec![Store::new(); STORES.len()];
+    let mut folded = 0;
+    let mut lost = 0;
+    for kill in 0..KILLS {
+        let applied = run_and_kill(root.path(), scramble(kill) % 1_500);
+        let state = open(root.path());
+        let offsets: Vec<_> = (0..STORES.len()).map(|store| state.changelog_offset(store).unwrap()).collect();
+        assert!(offsets.iter().all(|offset| *offset == offsets[0]), "kill {kill}: {offsets:?}");
+        let offset = offsets[0].map_or(0, |Offset(offset)| offset as u64);
+        assert!(offset >= folded, "kill {kill}: what was on disk is gone, {offset} < {folded}");
+        lost += applied.saturating_sub(offset);
+        for number in folded..offset {
+            for ((store, key), value) in changes(number) {
+                match value {
+                    Some(value) => expected[store].insert(key, value),
+                    None => expected[store].remove(&key),
+                };
+            }
+        }
+        folded = offset;
+        for (store, expected) in expected.iter().enumerate() {
+            let found: Store = entries(&*state, store).into_iter().collect();
+            assert!(found == *expected, "kill {kill}, store {store} is not what its offset {offset} says");
+        }
+    }
+    assert!(folded > 0, "flushes happened");
+    assert!(lost > 0, "kills hit what was not flushed");
+}

@@ -225,6 +225,11 @@ pub(crate) fn classify(error: NativeError, during: During, doing: impl std::fmt:
     Error::new(kind_of(error.code, during), message).caused_by(error)
 }
 
+/// The error of a client that does not even start, which no time heals.
+pub(crate) fn refused(error: NativeError, doing: impl std::fmt::Display) -> Error {
+    Error::fatal(format!("can't {doing}: {error}; check the manifest's `[kafka]` section")).caused_by(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

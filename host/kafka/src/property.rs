@@ -155,8 +155,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("offset_commit_cb", NO_CALLBACK),
     ("opaque", NO_CALLBACK),
     ("open_cb", NO_CALLBACK),
-    ("partition.assignment.strategy", "the engine needs `range`, which keeps co-partitioned topics together; take it away"),
-    ("partitioner", "must be murmur2_random, Java's default, or joins with topics of Java producers break; take it away"),
+    (
+        "partition.assignment.strategy",
+        "the engine needs `range`, which keeps co-partitioned topics together; take it away",
+    ),
+    (
+        "partitioner",
+        "must be murmur2_random, Java's default, or joins with topics of Java producers break; take it away",
+    ),
     ("partitioner_cb", NO_CALLBACK),
     ("plugin.library.paths", "loads code into the process; it is never allowed"),
     ("queuing.strategy", NO_CALLBACK),

@@ -167,6 +167,17 @@ impl AdminRequest {
         Self { answers }
     }
 
+    /// The offset asked for by [`Self::list_offset`].
+    pub(crate) fn offset(&self, timeout: Duration) -> Result<Offset, NativeError> {
+        self.answer_in(timeout)?.offset().unwrap_or_else(|| Err(NativeError::timed_out()))
+    }
+
+    /// The answer to a request with this `timeout`.
+    pub(crate) fn answer_in(&self, timeout: Duration) -> Result<AdminAnswer, NativeError> {
+        // The request itself ends in time; the little more lets its own error arrive.
+        self.answer(timeout + Duration::from_millis(500)).unwrap_or_else(|| Err(NativeError::timed_out()))
+    }
+
     /// The answer, if it comes within `timeout`; an answer that is an error as a whole becomes one.
     pub(crate) fn answer(&self, timeout: Duration) -> Option<Result<AdminAnswer, NativeError>> {
         let event = Client::poll(&self.answers, timeout)?;
@@ -238,8 +249,7 @@ impl AdminAnswer {
         }
     }
 
-    /// The offset asked for.
-    pub(crate) fn offset(&self) -> Option<Result<Offset, NativeError>> {
+    fn offset(&self) -> Option<Result<Offset, NativeError>> {
         let mut count = 0;
         // SAFETY: as above.
         unsafe {

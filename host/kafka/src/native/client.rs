@@ -20,9 +20,13 @@ use super::{milliseconds, text};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Consumer,
+    /// Reading without a group. Its troubles go to the log.
+    Restoring,
     /// Anything but consuming: a librdkafka producer is the lighter handle.
     Admin,
 }
+
+const EVENTS_OF_CONSUMER: i32 = c::RD_KAFKA_EVENT_ERROR | c::RD_KAFKA_EVENT_REBALANCE | c::RD_KAFKA_EVENT_OFFSET_COMMIT;
 
 /// A client, shared by the objects made from it: queues and topics keep it alive.
 pub(crate) struct Client(NonNull<c::rd_kafka_t>);
@@ -37,10 +41,14 @@ impl Client {
     pub(crate) fn start(role: Role, properties: &BTreeMap<String, String>) -> Result<Arc<Self>, NativeError> {
         let conf = Conf::new(properties)?;
         let kind = match role {
-            Role::Consumer => c::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+            Role::Consumer | Role::Restoring => c::rd_kafka_type_t::RD_KAFKA_CONSUMER,
             Role::Admin => c::rd_kafka_type_t::RD_KAFKA_PRODUCER,
         };
-        let events = c::RD_KAFKA_EVENT_ERROR | c::RD_KAFKA_EVENT_REBALANCE | c::RD_KAFKA_EVENT_OFFSET_COMMIT;
+        let events = match role {
+            Role::Consumer => EVENTS_OF_CONSUMER,
+            Role::Restoring => c::RD_KAFKA_EVENT_NONE,
+            Role::Admin => c::RD_KAFKA_EVENT_ERROR,
+        };
         // SAFETY: the configuration is owned.
         unsafe { c::rd_kafka_conf_set_events(conf.0.as_ptr(), events) };
         Ok(Arc::new(Self(conf.into_handle(kind)?)))
@@ -142,6 +150,11 @@ impl Client {
         (ErrorCode::from(code).is_ok() && high >= 0).then_some(Offset(high))
     }
 
+    /// Why the client can't be used any more, if so.
+    pub(crate) fn fatal_error(&self) -> Option<NativeError> {
+        fatal_error(self.0)
+    }
+
     /// Reads the group's committed offsets into `list`.
     pub(crate) fn committed(&self, list: &PartitionList, timeout: Duration) -> Result<(), NativeError> {
         // SAFETY: handle and list live.
@@ -192,6 +205,15 @@ impl Drop for Client {
         // SAFETY: owned; every queue and topic holds the `Arc` of this client, so they are gone.
         unsafe { c::rd_kafka_destroy_flags(self.as_ptr(), c::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
     }
+}
+
+/// Why a client can't be used any more, if so.
+pub(super) fn fatal_error(handle: NonNull<c::rd_kafka_t>) -> Option<NativeError> {
+    let mut reason = text::Reason::new();
+    // SAFETY: the handle lives and the reason has the room that is told.
+    let code = unsafe { c::rd_kafka_fatal_error(handle.as_ptr(), reason.as_mut_ptr(), reason.len()) };
+    let code = ErrorCode::from(code);
+    (!code.is_ok()).then(|| NativeError { code, text: reason.into_text() })
 }
 
 /// An owned configuration.

@@ -81,6 +81,43 @@ impl From<c::rd_kafka_resp_err_t> for NativeError {
     }
 }
 
+impl NativeError {
+    /// Whether the object is in another state than the call needs.
+    pub(crate) fn is_wrong_state(&self) -> bool {
+        self.code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__STATE)
+    }
+
+    /// Whether it says no more than that nothing works.
+    pub(crate) fn is_all_brokers_down(&self) -> bool {
+        self.code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+    }
+
+    /// An error for an answer that did not come.
+    pub(crate) fn timed_out() -> Self {
+        c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT.into()
+    }
+}
+
+/// Whether there is no such topic.
+pub(crate) fn is_unknown_topic_code(code: ErrorCode) -> bool {
+    code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+}
+
+/// Whether there is such a topic already.
+pub(crate) fn is_topic_exists_code(code: ErrorCode) -> bool {
+    code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+}
+
+/// Whether the code only says that there is a fatal error, which the client has to be asked for.
+pub(crate) fn is_fatal_code(code: ErrorCode) -> bool {
+    code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__FATAL)
+}
+
+/// Whether a rebalance with this code gives partitions; otherwise it takes them.
+pub(crate) fn is_assign_code(code: ErrorCode) -> bool {
+    code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
+}
+
 impl fmt::Display for NativeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.text, self.code.name())

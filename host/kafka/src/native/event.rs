@@ -33,6 +33,21 @@ impl Event {
         self.kind() == c::RD_KAFKA_EVENT_ERROR
     }
 
+    /// Shows each failed delivery that the event reports.
+    pub(super) fn for_each_failed_delivery(&self, mut visit: impl FnMut(*const c::rd_kafka_message_t)) {
+        if self.kind() != c::RD_KAFKA_EVENT_DR {
+            return;
+        }
+        // SAFETY: the event is owned; messages belong to it and are read before it is dropped.
+        unsafe {
+            let mut message = c::rd_kafka_event_message_next(self.0.as_ptr());
+            while !message.is_null() {
+                visit(message);
+                message = c::rd_kafka_event_message_next(self.0.as_ptr());
+            }
+        }
+    }
+
     fn kind(&self) -> i32 {
         // SAFETY: the event is owned.
         unsafe { c::rd_kafka_event_type(self.0.as_ptr()) }

@@ -68,15 +68,6 @@ impl PartitionList {
         }
     }
 
-    /// Takes a list over.
-    ///
-    /// # Safety
-    ///
-    /// `list` is null or a list that the caller owns.
-    pub(super) unsafe fn from_raw(list: *mut c::rd_kafka_topic_partition_list_t) -> Option<Self> {
-        NonNull::new(list).map(Self)
-    }
-
     pub(super) fn as_ptr(&self) -> *mut c::rd_kafka_topic_partition_list_t {
         self.0.as_ptr()
     }

@@ -12,12 +12,13 @@ mod queue;
 mod text;
 mod wakeup;
 
-pub(crate) use admin::{AdminRequest, NewTopic, TopicDescription};
+pub(crate) use admin::{AdminRequest, NewTopic};
 pub(crate) use client::{Client, Role, check_property};
 pub(crate) use code::{ErrorCode, NativeError};
+pub(crate) use code::{is_assign_code, is_fatal_code, is_topic_exists_code, is_unknown_topic_code};
 pub(crate) use event::Event;
 pub(crate) use list::PartitionList;
-pub(crate) use producer::{DeliveryFailure, ProducerClient, Queued, Topic};
+pub(crate) use producer::{ProducerClient, Queued, Topic};
 pub(crate) use queue::{LegacyPartition, MessageBuffer, Queue, Taken};
 pub(crate) use wakeup::Wakeup;
 

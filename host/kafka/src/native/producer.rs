@@ -10,8 +10,9 @@ use millstream_core::id::{Offset, TopicName, TopicPartition};
 use millstream_core::port::{CommittedOffset, GroupMetadata, ProducerRecord};
 use rdkafka::bindings as c;
 
-use super::client::Conf;
+use super::client::{Conf, fatal_error};
 use super::code::{ErrorCode, NativeError, take_error};
+use super::event::Event;
 use super::list::PartitionList;
 use super::{milliseconds, text};
 
@@ -52,6 +53,11 @@ pub(crate) struct ProducerClient {
     handle: NonNull<c::rd_kafka_t>,
     topics: Vec<(TopicName, Topic)>,
     tracked: Vec<TopicName>,
+    /// Where failed deliveries arrive, when only they are reported. Otherwise the callback takes all reports.
+    ///
+    /// The two ways differ in `rd_kafka_flush`: with a callback it serves reports and looks every 10 ms whether it is done, so
+    /// that without reports it would sleep; with events it wakes at the last acknowledgement, but does not serve reports.
+    failures: Option<NonNull<c::rd_kafka_queue_t>>,
     /// Pointed to by librdkafka, hence boxed and freed last.
     reports: Box<RefCell<Reports>>,
 }
@@ -69,10 +75,17 @@ impl ProducerClient {
         // SAFETY: the configuration is owned. The opaque lives in a box that the client frees after the handle.
         unsafe {
             c::rd_kafka_conf_set_opaque(conf.0.as_ptr(), opaque);
-            c::rd_kafka_conf_set_dr_msg_cb(conf.0.as_ptr(), Some(on_delivery));
+            if tracked.is_empty() {
+                c::rd_kafka_conf_set_events(conf.0.as_ptr(), c::RD_KAFKA_EVENT_DR);
+            } else {
+                c::rd_kafka_conf_set_dr_msg_cb(conf.0.as_ptr(), Some(on_delivery));
+            }
         }
         let handle = conf.into_handle(c::rd_kafka_type_t::RD_KAFKA_PRODUCER)?;
-        Ok(Self { handle, topics: Vec::new(), tracked, reports })
+        // SAFETY: the handle lives; the queue is ours until `drop`.
+        let main_queue = || NonNull::new(unsafe { c::rd_kafka_queue_get_main(handle.as_ptr()) });
+        let failures = if tracked.is_empty() { main_queue() } else { None };
+        Ok(Self { handle, topics: Vec::new(), tracked, failures, reports })
     }
 
     fn as_ptr(&self) -> *mut c::rd_kafka_t {
@@ -155,15 +168,28 @@ impl ProducerClient {
 
     /// Serves delivery reports for up to `timeout`.
     pub(crate) fn poll(&self, timeout: Duration) {
-        // SAFETY: the handle lives; callbacks run now, while nothing of `reports` is borrowed.
-        unsafe { c::rd_kafka_poll(self.as_ptr(), milliseconds(timeout)) };
+        let Some(queue) = self.failures else {
+            // SAFETY: the handle lives; callbacks run now, while nothing of `reports` is borrowed.
+            unsafe { c::rd_kafka_poll(self.as_ptr(), milliseconds(timeout)) };
+            return;
+        };
+        let mut timeout = milliseconds(timeout);
+        // SAFETY: the queue lives; each event is ours, and its messages live as long as it.
+        while let Some(event) = unsafe { Event::from_raw(c::rd_kafka_queue_poll(queue.as_ptr(), timeout)) } {
+            event.for_each_failed_delivery(|message| unsafe { self.reports.borrow_mut().note(message) });
+            timeout = 0;
+        }
     }
 
     /// Sends everything at once, and serves delivery reports until nothing is under way or `timeout` has passed. Returns whether
     /// nothing is.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         // SAFETY: as in `poll`.
-        ErrorCode::from(unsafe { c::rd_kafka_flush(self.as_ptr(), milliseconds(timeout)) }).is_ok()
+        let is_empty = ErrorCode::from(unsafe { c::rd_kafka_flush(self.as_ptr(), milliseconds(timeout)) }).is_ok();
+        if self.failures.is_some() {
+            self.poll(Duration::ZERO);
+        }
+        is_empty
     }
 
     /// The first failed delivery since the last call.
@@ -180,11 +206,7 @@ impl ProducerClient {
 
     /// Why the producer can't be used any more, if so.
     pub(crate) fn fatal_error(&self) -> Option<NativeError> {
-        let mut reason = text::Reason::new();
-        // SAFETY: the handle lives and the reason has the room that is told.
-        let code = unsafe { c::rd_kafka_fatal_error(self.as_ptr(), reason.as_mut_ptr(), reason.len()) };
-        let code = ErrorCode::from(code);
-        (!code.is_ok()).then(|| NativeError { code, text: reason.into_text() })
+        fatal_error(self.handle)
     }
 
     /// Fences former producers of the transactional id and aborts their transaction.
@@ -245,6 +267,9 @@ impl Drop for ProducerClient {
             for (_, topic) in self.topics.drain(..) {
                 c::rd_kafka_topic_destroy(topic.handle.as_ptr());
             }
+            if let Some(queue) = self.failures {
+                c::rd_kafka_queue_destroy(queue.as_ptr());
+            }
             c::rd_kafka_destroy(self.handle.as_ptr());
         }
     }
@@ -269,28 +294,33 @@ fn expressible(timestamp: i64) -> i64 {
 }
 
 unsafe extern "C" fn on_delivery(_: *mut c::rd_kafka_t, message: *const c::rd_kafka_message_t, opaque: *mut c_void) {
-    // SAFETY: `opaque` is the box of the client inside whose call this runs; the message lives during the call, its code is
-    // read as a number, and its `_private` is the opaque that `produce` gave.
-    unsafe {
-        let reports = &*opaque.cast::<RefCell<Reports>>();
-        let code = ErrorCode((&raw const (*message).err).cast::<i32>().read());
-        let mut reports = reports.borrow_mut();
-        if code.is_ok() {
-            let tracked = (*message)._private.addr();
-            let number = usize::try_from((*message).partition);
-            if let (Some(index), Ok(number)) = (tracked.checked_sub(1), number) {
-                reports.acknowledge(index, number, Offset((*message).offset));
-            }
-        } else if reports.failure.is_none() {
-            let topic = text::copy(c::rd_kafka_topic_name((*message).rkt));
-            let text = text::copy(c::rd_kafka_message_errstr(message));
-            let partition = TopicPartition::new(topic, (*message).partition);
-            reports.failure = Some(DeliveryFailure { partition, error: NativeError { code, text } });
-        }
-    }
+    // SAFETY: `opaque` is the box of the client inside whose call this runs; the message lives during the call.
+    unsafe { (*opaque.cast::<RefCell<Reports>>()).borrow_mut().note(message) };
 }
 
 impl Reports {
+    /// # Safety
+    ///
+    /// `message` points to a message that lives; its `_private` is what `produce` gave as its opaque.
+    unsafe fn note(&mut self, message: *const c::rd_kafka_message_t) {
+        // SAFETY: by the contract. The code is read as a number, because brokers may send codes that the bindings do not know.
+        unsafe {
+            let code = ErrorCode((&raw const (*message).err).cast::<i32>().read());
+            if code.is_ok() {
+                let topic = (*message)._private.addr();
+                let number = usize::try_from((*message).partition);
+                if let (Some(index), Ok(number)) = (topic.checked_sub(1), number) {
+                    self.acknowledge(index, number, Offset((*message).offset));
+                }
+            } else if self.failure.is_none() {
+                let topic = text::copy(c::rd_kafka_topic_name((*message).rkt));
+                let text = text::copy(c::rd_kafka_message_errstr(message));
+                let partition = TopicPartition::new(topic, (*message).partition);
+                self.failure = Some(DeliveryFailure { partition, error: NativeError { code, text } });
+            }
+        }
+    }
+
     fn acknowledge(&mut self, topic: usize, partition: usize, offset: Offset) {
         let Some(partitions) = self.tracked.get_mut(topic) else { return };
         if partitions.len() <= partition {

@@ -1,0 +1,75 @@
+//! A stream thread's way to new producers.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use millstream_core::id::TopicPartition;
+use millstream_core::port::{Broker, Producer};
+use millstream_core::{Kind, Result};
+
+use crate::config::{Guarantee, KafkaConfig};
+use crate::error::{During, classify, kind_of, refused};
+use crate::native::{NativeError, ProducerClient};
+use crate::producer::KafkaProducer;
+
+/// How long one call may wait for the transaction coordinator. The thread asks again until its task time-out.
+const INITIALISE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a record may wait for its acknowledgement under at-least-once: Java's `delivery.timeout.ms`.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// [`Broker`] on librdkafka.
+pub struct KafkaBroker {
+    config: KafkaConfig,
+    thread: u32,
+}
+
+impl KafkaBroker {
+    /// The broker of a stream thread; they count from 1.
+    #[must_use]
+    pub fn new(config: KafkaConfig, thread: u32) -> Self {
+        Self { config, thread }
+    }
+
+    /// Fences the producer before and aborts its transaction; waits while the coordinator is away, loads, or still ends that
+    /// transaction.
+    fn initialise(&self, client: &ProducerClient) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let left = INITIALISE_TIMEOUT.saturating_sub(start.elapsed());
+            let Err(error) = client.init_transactions(left) else {
+                return Ok(());
+            };
+            let is_worth_waiting = kind_of(error.code, During::Initialising) == Kind::Retriable;
+            if let Some(fatal) = client.fatal_error() {
+                return Err(self.not_initialised(fatal));
+            }
+            if !is_worth_waiting || left.is_zero() {
+                return Err(self.not_initialised(error));
+            }
+            tracing::info!(%error, thread = self.thread, "the producer is not ready yet");
+            client.poll(Duration::from_millis(100));
+        }
+    }
+
+    fn not_initialised(&self, error: NativeError) -> millstream_core::Error {
+        let id = self.config.transactional_id(self.thread);
+        classify(error, During::Initialising, format_args!("initialise the producer of transactional id `{id}`"))
+    }
+}
+
+impl Broker for KafkaBroker {
+    fn producer(&mut self, tracked: &[TopicPartition]) -> Result<Box<dyn Producer>> {
+        let topics: BTreeSet<_> = tracked.iter().map(|partition| partition.topic.clone()).collect();
+        let properties = self.config.producer(self.thread);
+        let client = ProducerClient::start(&properties.0, topics.into_iter().collect());
+        let client = client.map_err(|error| refused(error, "start the producer"))?;
+        let timeout = match self.config.guarantee() {
+            Guarantee::ExactlyOnceV2 => {
+                self.initialise(&client)?;
+                self.config.transaction_timeout()
+            }
+            Guarantee::AtLeastOnce => DELIVERY_TIMEOUT,
+        };
+        Ok(Box::new(KafkaProducer::new(client, timeout)))
+    }
+}

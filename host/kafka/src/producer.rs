@@ -1,0 +1,175 @@
+//! A stream thread's producer, transactional under exactly-once.
+
+use std::time::{Duration, Instant};
+
+use millstream_core::id::{Offset, TopicName, TopicPartition};
+use millstream_core::port::{CommittedOffset, GroupMetadata, Producer, ProducerRecord};
+use millstream_core::record::RecordBatch;
+use millstream_core::{Error, Kind, Result};
+
+use crate::error::{During, classify};
+use crate::native::{NativeError, ProducerClient, Queued, Topic};
+
+/// How often delivery reports are served while records are queued.
+const RECORDS_PER_POLL: u32 = 1000;
+/// How long one look at a full queue lasts: it drains by tens of thousands of records meanwhile.
+const FULL_QUEUE_POLL: Duration = Duration::from_millis(1);
+/// After so many looks the linger time is cut short: with many partitions no batch may fill up before the queue does.
+const LOOKS_BEFORE_FLUSH: u32 = 4;
+/// How long a flush waits before it looks for failures, which do not wake it.
+const FLUSH_SLICE: Duration = Duration::from_millis(50);
+
+/// [`Producer`] on librdkafka.
+pub struct KafkaProducer {
+    client: ProducerClient,
+    /// How long a call may take: the transaction's time-out, or under at-least-once the delivery's.
+    timeout: Duration,
+    records_since_poll: u32,
+}
+
+impl KafkaProducer {
+    pub(crate) fn new(client: ProducerClient, timeout: Duration) -> Self {
+        Self { client, timeout, records_since_poll: 0 }
+    }
+
+    fn topic(&mut self, name: &TopicName) -> Result<Topic> {
+        self.client.topic(name).map_err(|error| self.failed(error, format_args!("produce to {name}")))
+    }
+
+    fn queue(&mut self, topic: Topic, record: &ProducerRecord<'_>) -> Result<()> {
+        match self.client.produce(topic, record) {
+            Ok(Queued::Yes) => {}
+            Ok(Queued::Full) => self.queue_when_there_is_room(topic, record)?,
+            Err(error) => return Err(self.failed_to_send(error, record.topic)),
+        }
+        self.records_since_poll += 1;
+        if self.records_since_poll >= RECORDS_PER_POLL {
+            self.serve_reports(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn queue_when_there_is_room(&mut self, topic: Topic, record: &ProducerRecord<'_>) -> Result<()> {
+        let start = Instant::now();
+        let mut looks = 0;
+        loop {
+            self.serve_reports(FULL_QUEUE_POLL)?;
+            match self.client.produce(topic, record) {
+                Ok(Queued::Yes) => return Ok(()),
+                Ok(Queued::Full) => {}
+                Err(error) => return Err(self.failed_to_send(error, record.topic)),
+            }
+            looks += 1;
+            if looks % LOOKS_BEFORE_FLUSH == 0 {
+                self.client.flush(FULL_QUEUE_POLL);
+            }
+            if start.elapsed() > self.timeout {
+                let topic = record.topic;
+                return Err(self.failed(NativeError::timed_out(), format_args!("queue a record for {topic}")));
+            }
+        }
+    }
+
+    /// Serves delivery reports and surfaces the first failure.
+    fn serve_reports(&mut self, timeout: Duration) -> Result<()> {
+        self.records_since_poll = 0;
+        self.client.poll(timeout);
+        self.check_deliveries()
+    }
+
+    fn check_deliveries(&self) -> Result<()> {
+        match self.client.take_failure() {
+            None => Ok(()),
+            Some(failure) => Err(self.failed(failure.error, format_args!("send to {}", failure.partition))),
+        }
+    }
+
+    fn failed_to_send(&self, error: NativeError, topic: &TopicName) -> Error {
+        self.failed(error, format_args!("send to {topic}"))
+    }
+
+    /// The reason of an error: what made the producer unusable, or which delivery failed first, says more than the call that
+    /// noticed it.
+    fn failed(&self, error: NativeError, doing: impl std::fmt::Display) -> Error {
+        let error = self.client.fatal_error().unwrap_or(error);
+        classify(error, During::Producing, doing)
+    }
+
+    fn transaction_call(&self, outcome: Result<(), NativeError>, doing: &str) -> Result<()> {
+        let Err(error) = outcome else { return Ok(()) };
+        // A record that the broker refused for good is the cause of whatever the transaction says.
+        self.client.poll(Duration::ZERO);
+        match self.check_deliveries() {
+            Err(cause) if cause.kind() == Kind::Fatal => Err(cause),
+            _ => Err(self.failed(error, doing)),
+        }
+    }
+}
+
+impl Producer for KafkaProducer {
+    fn begin_transaction(&mut self) -> Result<()> {
+        self.transaction_call(self.client.begin_transaction(), "begin a transaction")
+    }
+
+    fn send(&mut self, record: ProducerRecord<'_>) -> Result<()> {
+        let topic = self.topic(record.topic)?;
+        self.queue(topic, &record)
+    }
+
+    fn send_batch(&mut self, topic: &TopicName, batch: &RecordBatch, range: std::ops::Range<usize>) -> Result<()> {
+        let handle = self.topic(topic)?;
+        for index in range {
+            let record = batch.record(index);
+            let record = ProducerRecord {
+                topic,
+                partition: None,
+                key: record.key,
+                value: record.value,
+                timestamp: record.timestamp,
+                headers: record.headers,
+            };
+            self.queue(handle, &record)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let is_empty = self.client.flush(FLUSH_SLICE);
+            self.check_deliveries()?;
+            if is_empty {
+                return Ok(());
+            }
+            if start.elapsed() > self.timeout {
+                return Err(self.failed(NativeError::timed_out(), "flush the records sent"));
+            }
+        }
+    }
+
+    fn last_offset(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.client.last_offset(partition)
+    }
+
+    fn send_offsets(&mut self, offsets: &[(TopicPartition, CommittedOffset)], group: &GroupMetadata) -> Result<()> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.client.send_offsets(offsets, group, self.timeout);
+        self.transaction_call(outcome, "add offsets to the transaction")
+    }
+
+    fn commit_transaction(&mut self) -> Result<()> {
+        self.transaction_call(self.client.commit_transaction(self.timeout), "commit the transaction")?;
+        self.check_deliveries()
+    }
+
+    fn abort_transaction(&mut self) -> Result<()> {
+        let outcome = self.client.abort_transaction(self.timeout);
+        // The records of an aborted transaction are reported as failed: that is what was asked for.
+        self.client.poll(Duration::ZERO);
+        let _ = self.client.take_failure();
+        outcome.map_err(|error| self.failed(error, "abort the transaction"))
+    }
+}

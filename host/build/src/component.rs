@@ -1,0 +1,107 @@
+//! A core module becomes a component.
+
+use std::path::Path;
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::{Resolve, SourceMap};
+
+use crate::contract::{WIT_FILES, WORLDS};
+use crate::error::{Error, Result};
+
+const MAGIC: &[u8; 4] = b"\0asm";
+/// Version and layer of a core module, as they follow the magic number.
+const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
+/// The layer, in the third of these bytes, that marks a component.
+const COMPONENT_LAYER: u8 = 1;
+/// What the sections begin with in which a module says which world it is of.
+const METADATA_PREFIX: &[u8] = b"component-type";
+
+/// Makes a component of `module`. `world` is for modules that don't say which world they are of; `path` is named in errors.
+///
+/// # Errors
+///
+/// When it is no core module, or doesn't fit its world.
+pub fn from_core_module(module: &[u8], world: Option<&str>, path: &Path) -> Result<Vec<u8>> {
+    check_is_core_module(module, path)?;
+    let mut module = module.to_vec();
+    if let Some(world) = world {
+        embed_world(&mut module, world, path)?;
+    } else if !has_metadata(&module) {
+        return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
+    }
+    let encode = || {
+        let mut encoder = ComponentEncoder::default();
+        encoder.validate(true).module(&module)?.encode()
+    };
+    encode().map_err(|error| {
+        let reason = format!("{error:#}");
+        if reason.contains("wasi_snapshot_preview1") || reason.contains("wasi:") {
+            return Error::Wasi { path: path.to_owned(), imports: "WASI (wasi_snapshot_preview1)".to_owned() };
+        }
+        Error::Encode { path: path.to_owned(), reason }
+    })
+}
+
+fn check_is_core_module(module: &[u8], path: &Path) -> Result<()> {
+    let not_wasm = |reason: &str| Err(Error::NotWasm { path: path.to_owned(), reason: reason.to_owned() });
+    let Some((head, _)) = module.split_first_chunk::<8>() else {
+        return not_wasm("it is shorter than the head of a module");
+    };
+    if &head[..4] != MAGIC {
+        return not_wasm("it doesn't begin as one");
+    }
+    if head[6] == COMPONENT_LAYER {
+        return Err(Error::IsComponent { path: path.to_owned() });
+    }
+    if head[4..] != CORE_MODULE {
+        return not_wasm("it is of an unknown version");
+    }
+    Ok(())
+}
+
+fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
+    if !WORLDS.contains(&world) {
+        return Err(Error::UnknownWorld { world: world.to_owned(), worlds: WORLDS.join(", ") });
+    }
+    let mut embed = || {
+        let mut sources = SourceMap::new();
+        for (name, text) in WIT_FILES {
+            sources.push_str(name, text);
+        }
+        let mut resolve = Resolve::default();
+        let group = sources.parse().map_err(|(_, error)| error)?;
+        let package = resolve.push_group(group)?;
+        let world = resolve.select_world(&[package], Some(world))?;
+        embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false)
+    };
+    embed().map_err(|error| Error::Encode { path: path.to_owned(), reason: format!("{error:#}") })
+}
+
+/// Whether a custom section says which world the module is of. What can't be read is left to the encoder to complain about.
+fn has_metadata(module: &[u8]) -> bool {
+    let mut rest = &module[8..];
+    while let Some((id, tail)) = rest.split_first() {
+        let Some((size, tail)) = split_leb128(tail) else { return false };
+        let Some((section, tail)) = tail.split_at_checked(size) else { return false };
+        if *id == 0
+            && let Some((length, name)) = split_leb128(section)
+            && name.get(..length).is_some_and(|name| name.starts_with(METADATA_PREFIX))
+        {
+            return true;
+        }
+        rest = tail;
+    }
+    false
+}
+
+/// Splits an unsigned number of at most 32 bits off.
+fn split_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut number = 0_usize;
+    for (index, byte) in bytes.iter().take(5).enumerate() {
+        number |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((number, &bytes[index + 1..]));
+        }
+    }
+    None
+}

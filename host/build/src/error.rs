@@ -1,0 +1,123 @@
+//! Why a plugin can't be built.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a plugin can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file can't be read.
+    #[error("{} can't be read: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The component can't be written.
+    #[error("{} can't be written: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The directory holds no Rust package.
+    #[error("{} has no Cargo.toml: name the directory of a Rust plugin, or a core module", path.display())]
+    NoPackage {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The package makes no library that could be a plugin.
+    #[error("{} makes no plugin: put `crate-type = [\"cdylib\"]` into [lib] of its Cargo.toml", path.display())]
+    NoCdylib {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// One file was named for several components.
+    #[error("{} makes {plugins} plugins: name one of their directories, or leave out the output file", path.display())]
+    OneFileForMany {
+        /// The directory.
+        path: PathBuf,
+        /// How many.
+        plugins: usize,
+    },
+    /// A tool can't be started.
+    #[error("`{tool}` can't be started: {error}; install Rust from https://rustup.rs or your system's package `cargo`")]
+    Tool {
+        /// The tool.
+        tool: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// Cargo failed; it has said why.
+    #[error("cargo could not compile {}; its messages are above", path.display())]
+    Cargo {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no standard library to compile guests with.
+    #[error(
+        "no standard library for wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`, or, where rustup \
+         can't be used, `apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-19` ({tried})"
+    )]
+    NoStandardLibrary {
+        /// What was tried.
+        tried: String,
+    },
+    /// The file is not WebAssembly.
+    #[error("{} is no WebAssembly module: {reason}", path.display())]
+    NotWasm {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The file is a component already.
+    #[error("{} is a component already: use it as it is", path.display())]
+    IsComponent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The module doesn't say which world it is of.
+    #[error(
+        "{} doesn't say which world it is made for: build it with one of Millstream's SDKs, or give `--world` with one of \
+         {worlds}", path.display()
+    )]
+    NoWorld {
+        /// The file.
+        path: PathBuf,
+        /// The worlds there are.
+        worlds: String,
+    },
+    /// There is no such world.
+    #[error("there is no world `{world}`: the worlds are {worlds}")]
+    UnknownWorld {
+        /// The world asked for.
+        world: String,
+        /// The worlds there are.
+        worlds: String,
+    },
+    /// The module imports WASI.
+    #[error(
+        "{} imports {imports}, which plugins don't get: for Rust, compile for wasm32-unknown-unknown instead of a WASI target",
+        path.display()
+    )]
+    Wasi {
+        /// The file.
+        path: PathBuf,
+        /// The modules it imports.
+        imports: String,
+    },
+    /// The module doesn't fit its world.
+    #[error("{} can't become a component: {reason}", path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}

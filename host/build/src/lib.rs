@@ -1,0 +1,104 @@
+//! `millstream build`: a Rust plugin, or a core module of any language, becomes a component, without any tool but cargo.
+//!
+//! 1. A directory is compiled by cargo for `wasm32-unknown-unknown`; [`Toolchain::find`] finds a standard library for it.
+//! 2. Each core module becomes a component ([`component`]) and is written beside the plugin's sources, if it has changed.
+
+pub mod component;
+mod contract;
+mod error;
+mod rust;
+mod toolchain;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use contract::{WIT_FILES, WORLDS};
+pub use error::{Error, Result};
+pub use toolchain::{StandardLibrary, Toolchain};
+
+/// What is to be built.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// A directory with a `Cargo.toml` (of a plugin, or of a workspace of plugins), or a core module.
+    pub source: PathBuf,
+    /// Where the component goes; by default `target/components/<name>.wasm` in the workspace of the plugin, or beside the module.
+    pub out: Option<PathBuf>,
+    /// The world of a core module that doesn't say it itself.
+    pub world: Option<String>,
+}
+
+/// A component that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The plugin's name.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// `sha256:` and its digest in hexadecimal, by which versions of a plugin are told apart.
+    pub digest: String,
+    /// Whether it differs from what was there before.
+    pub is_new: bool,
+}
+
+/// Builds what `request` asks for; `report` is given a line for each step that may take time. What cargo says goes to standard error.
+///
+/// # Errors
+///
+/// See [`Error`]. Nothing is written for a plugin that can't be built.
+pub fn build(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Built>> {
+    let source = &request.source;
+    if source.is_dir() {
+        return build_directory(request, report);
+    }
+    let module = fs::read(source).map_err(|error| Error::Read { path: source.clone(), error })?;
+    let name = source.file_stem().map_or_else(|| "plugin".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let out = request.out.clone().unwrap_or_else(|| source.with_file_name(format!("{name}.component.wasm")));
+    let component = component::from_core_module(&module, request.world.as_deref(), source)?;
+    Ok(vec![write(name, &component, &out)?])
+}
+
+fn build_directory(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Built>> {
+    let toolchain = Toolchain::find(&request.source, report)?;
+    report(&format!("compiling {} with {toolchain}", request.source.display()));
+    let modules = rust::compile(&request.source, &toolchain)?;
+    if request.out.is_some() && modules.len() != 1 {
+        return Err(Error::OneFileForMany { path: request.source.clone(), plugins: modules.len() });
+    }
+    let mut built = Vec::new();
+    for rust::Module { name, path, workspace } in modules {
+        let module = fs::read(&path).map_err(|error| Error::Read { path: path.clone(), error })?;
+        let component = component::from_core_module(&module, request.world.as_deref(), &path)?;
+        let default = || workspace.join("target/components").join(format!("{name}.wasm"));
+        built.push(write(name.clone(), &component, &request.out.clone().unwrap_or_else(default))?);
+    }
+    Ok(built)
+}
+
+/// Writes the component, unless it is there already: a host that watches the file sees changes only, and never half a file.
+fn write(name: String, component: &[u8], path: &Path) -> Result<Built> {
+    let digest = format!("sha256:{}", hexadecimal(&Sha256::digest(component)));
+    let is_new = fs::read(path).map_or(true, |before| before != component);
+    if is_new {
+        write_atomically(path, component).map_err(|error| Error::Write { path: path.to_owned(), error })?;
+    }
+    Ok(Built { name, path: path.to_owned(), bytes: component.len(), digest, is_new })
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        fs::create_dir_all(directory)?;
+    }
+    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let mut file = fs::File::create(&part)?;
+    file.write_all(bytes)?;
+    fs::rename(&part, path)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

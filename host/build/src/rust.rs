@@ -1,0 +1,128 @@
+//! Cargo compiles a plugin's directory to core modules.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::toolchain::{TARGET, Toolchain};
+
+/// A core module that cargo made.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// The package's name.
+    pub name: String,
+    /// Where cargo left it.
+    pub path: PathBuf,
+    /// The root of the workspace.
+    pub workspace: PathBuf,
+}
+
+/// Compiles the plugin in `directory`, or every plugin of the workspace in it.
+///
+/// Each package is compiled by itself: together they would share the features of what they depend on, and a plugin's digest
+/// would depend on its neighbours.
+pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
+    let manifest = directory.join("Cargo.toml");
+    if !manifest.is_file() {
+        return Err(Error::NoPackage { path: directory.to_owned() });
+    }
+    let (workspace, manifests) = plugins_of(&manifest)?;
+    let mut modules = Vec::new();
+    for manifest in &manifests {
+        modules.extend(compile_package(manifest, &workspace, toolchain)?);
+    }
+    if modules.is_empty() {
+        return Err(Error::NoCdylib { path: directory.to_owned() });
+    }
+    Ok(modules)
+}
+
+fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
+    let mut command = Command::new("cargo");
+    command
+        .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(toolchain.target_directory(workspace))
+        .stdout(Stdio::piped());
+    toolchain.prepare(&mut command);
+    let tool_error = |error| Error::Tool { tool: "cargo".to_owned(), error };
+    let mut cargo = command.spawn().map_err(tool_error)?;
+    let mut modules = Vec::new();
+    if let Some(messages) = cargo.stdout.take() {
+        for line in BufReader::new(messages).lines().map_while(std::result::Result::ok) {
+            modules.extend(module_of(&line, workspace));
+        }
+    }
+    if !cargo.wait().map_err(tool_error)?.success() {
+        return Err(Error::Cargo { path: manifest.to_owned() });
+    }
+    Ok(modules)
+}
+
+/// The root of the workspace that a manifest belongs to, and the manifests of the plugins that it stands for: its own
+/// package, or all members of its workspace.
+fn plugins_of(manifest: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| Error::Tool { tool: "cargo".to_owned(), error })?;
+    let failed = || Error::Cargo { path: manifest.to_owned() };
+    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|_| failed())?;
+    let workspace = metadata["workspace_root"].as_str().ok_or_else(failed)?;
+    let packages = metadata["packages"].as_array().ok_or_else(failed)?;
+    let own = std::fs::canonicalize(manifest).map_err(|_| failed())?;
+    let manifest_of = |package: &Value| package["manifest_path"].as_str().map(PathBuf::from);
+    let is_own = |package: &&Value| manifest_of(package).is_some_and(|path| path == own);
+    let chosen = match packages.iter().find(is_own) {
+        Some(package) => vec![package],
+        None => packages.iter().filter(|package| makes_cdylib(package)).collect(),
+    };
+    Ok((PathBuf::from(workspace), chosen.into_iter().filter_map(manifest_of).collect()))
+}
+
+fn makes_cdylib(package: &Value) -> bool {
+    let targets = package["targets"].as_array().into_iter().flatten();
+    targets.filter_map(|target| target["kind"].as_array()).flatten().any(|kind| kind == "cdylib")
+}
+
+/// The module that a message of cargo tells of, if it does.
+fn module_of(message: &str, workspace: &Path) -> Option<Module> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_cdylib = |kind: &Value| kind == "cdylib";
+    let target = message.get("target")?;
+    if message.get("reason")? != "compiler-artifact" || !target.get("kind")?.as_array()?.iter().any(is_cdylib) {
+        return None;
+    }
+    let files = message.get("filenames")?.as_array()?.iter().filter_map(Value::as_str);
+    let path = files.filter(|path| path.ends_with(".wasm")).map(PathBuf::from).next()?;
+    let name = target.get("name")?.as_str()?.replace('_', "-");
+    Some(Module { name, path, workspace: workspace.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_wasm_libraries_in_cargo_s_messages_are_modules() {
+        let message = |kind: &str, file: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"get_put"}},"filenames":["{file}"]}}"#
+            )
+        };
+        let workspace = Path::new("/w");
+        let module = module_of(&message("cdylib", "/t/get_put.wasm"), workspace).expect("a module");
+        assert_eq!((module.name.as_str(), module.path.as_path()), ("get-put", Path::new("/t/get_put.wasm")));
+        assert!(module_of(&message("rlib", "/t/get_put.wasm"), workspace).is_none());
+        assert!(module_of(&message("cdylib", "/t/get_put.so"), workspace).is_none());
+        assert!(module_of(r#"{"reason":"build-finished","success":true}"#, workspace).is_none());
+        assert!(module_of("warning: text", workspace).is_none());
+    }
+}

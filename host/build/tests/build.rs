@@ -1,0 +1,96 @@
+//! Real plugins are built, with the toolchain of this machine, and what can't be built says why.
+
+use std::path::{Path, PathBuf};
+
+use millstream_build::{Request, build};
+
+fn plugins() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins")
+}
+
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, bytes).expect("the directory for tests can be written");
+    path
+}
+
+fn refusal(request: &Request) -> String {
+    let error = build(request, &mut |_| {}).expect_err("this can't be built").to_string();
+    error.replace(&format!("{}/", env!("CARGO_TARGET_TMPDIR")), "").replace(&plugins().display().to_string(), "plugins")
+}
+
+fn refused_file(name: &str, bytes: &[u8], world: Option<&str>) -> String {
+    refusal(&Request { source: file(name, bytes), out: None, world: world.map(str::to_owned) })
+}
+
+const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+#[test]
+fn a_workspace_of_plugins_becomes_components_and_a_second_build_changes_nothing() {
+    let mut reports = Vec::new();
+    let request = Request { source: plugins(), ..Request::default() };
+    let built = build(&request, &mut |line| reports.push(line.to_owned())).expect("the sample plugins can be built");
+    assert!(reports.iter().any(|line| line.contains("compiling")), "{reports:?}");
+    let words = built.iter().find(|plugin| plugin.name == "words").expect("the plugin `words`");
+    assert!(words.path.ends_with("plugins/target/components/words.wasm"), "{}", words.path.display());
+    let bytes = std::fs::read(&words.path).expect("the component is there");
+    assert_eq!((&bytes[..4], bytes[6], bytes.len()), (&b"\0asm"[..], 1, words.bytes));
+    assert!(words.digest.starts_with("sha256:") && words.digest.len() == 7 + 64, "{}", words.digest);
+
+    let again = build(&request, &mut |_| {}).expect("they can be built again");
+    assert!(again.iter().all(|plugin| !plugin.is_new), "{again:?}");
+    assert_eq!(again.len(), built.len());
+}
+
+#[test]
+fn one_plugin_can_be_built_to_a_file_of_one_s_own() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deep/own.wasm");
+    let request = Request { source: plugins().join("identity"), out: Some(out.clone()), world: None };
+    let built = build(&request, &mut |_| {}).expect("the plugin can be built");
+    assert_eq!(built.len(), 1);
+    assert_eq!(built[0].path, out);
+    assert!(out.is_file());
+}
+
+#[test]
+fn what_is_no_core_module_is_refused_in_plain_words() {
+    assert_eq!(
+        refused_file("short.wasm", b"\0asm", None),
+        "short.wasm is no WebAssembly module: it is shorter than the head of a module"
+    );
+    assert_eq!(
+        refused_file("text.wasm", b"hello, world", None),
+        "text.wasm is no WebAssembly module: it doesn't begin as one"
+    );
+    assert_eq!(
+        refused_file("component.wasm", b"\0asm\x0d\0\x01\0", None),
+        "component.wasm is a component already: use it as it is"
+    );
+}
+
+#[test]
+fn a_module_must_say_its_world_or_be_told() {
+    assert_eq!(
+        refused_file("empty.wasm", EMPTY_MODULE, None),
+        "empty.wasm doesn't say which world it is made for: build it with one of Millstream's SDKs, or give `--world` with \
+         one of plugin-processor, plugin-predicate, plugin-key-selector"
+    );
+    assert_eq!(
+        refused_file("empty.wasm", EMPTY_MODULE, Some("plugin")),
+        "there is no world `plugin`: the worlds are plugin-processor, plugin-predicate, plugin-key-selector"
+    );
+    let refused = refused_file("lacking.wasm", EMPTY_MODULE, Some("plugin-predicate"));
+    assert!(refused.starts_with("lacking.wasm can't become a component: "), "{refused}");
+    assert!(refused.contains("millstream:processor/predicate@0.1.0"), "{refused}");
+}
+
+#[test]
+fn a_directory_must_hold_a_plugin() {
+    let request = Request { source: plugins().join("words/src"), ..Request::default() };
+    assert_eq!(
+        refusal(&request),
+        "plugins/words/src has no Cargo.toml: name the directory of a Rust plugin, or a core module"
+    );
+    let request = Request { source: plugins(), out: Some("one.wasm".into()), world: None };
+    assert!(refusal(&request).contains("name one of their directories"));
+}

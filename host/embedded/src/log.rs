@@ -225,7 +225,8 @@ impl EmbeddedLog {
         Ok((TopicPartition { topic: topic.clone(), partition: at as i32 }, offset))
     }
 
-    /// Appends many records as [`Self::append`] does, under one lock and one flush; all or, on an error, none.
+    /// Appends many records as [`Self::append`] does, under one lock and one flush. All of them, or none when one is refused; if the
+    /// process is killed meanwhile, those of some partitions may be there and those of others not.
     ///
     /// # Errors
     ///

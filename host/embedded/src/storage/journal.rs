@@ -31,6 +31,8 @@ pub(crate) struct Journal {
     salt: u32,
     /// Frames that the operating system does not have yet.
     buffer: Vec<u8>,
+    /// Whether the disk has all that the operating system has.
+    is_synced: bool,
     /// The bytes of the file, without the buffer.
     length: u64,
     /// The length at which it is looked at whether a new journal would be smaller.
@@ -59,6 +61,7 @@ impl Journal {
             file,
             salt,
             buffer: header(salt).to_vec(),
+            is_synced: false,
             length: 0,
             rewrite_at: 0,
             options,
@@ -102,6 +105,7 @@ impl Journal {
             file,
             salt,
             buffer: Vec::new(),
+            is_synced: false,
             length,
             rewrite_at: 0,
             options,
@@ -127,13 +131,12 @@ impl Journal {
     /// Hands everything to the operating system, and to the disk if it was asked for: what was appended survives the process.
     pub fn flush(&mut self) -> Result<()> {
         self.check()?;
-        if self.buffer.is_empty() {
-            return Ok(());
+        if !self.buffer.is_empty() {
+            self.write_buffer()?;
         }
-        self.write_buffer()?;
         match self.options.fsync {
-            Fsync::Never => Ok(()),
-            Fsync::OnCommit => self.sync(),
+            Fsync::OnCommit if !self.is_synced => self.sync(),
+            Fsync::OnCommit | Fsync::Never => Ok(()),
         }
     }
 
@@ -176,6 +179,7 @@ impl Journal {
         if let Err(error) = self.file.write_all(&self.buffer) {
             return Err(self.fail(failed(&self.path, "can't be written", error)));
         }
+        self.is_synced = false;
         self.length += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -183,7 +187,10 @@ impl Journal {
 
     fn sync(&mut self) -> Result<()> {
         match self.file.sync_data() {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.is_synced = true;
+                Ok(())
+            }
             Err(error) => Err(self.fail(failed(&self.path, "can't be synchronised", error))),
         }
     }

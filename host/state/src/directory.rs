@@ -129,7 +129,8 @@ fn lock_directory(root: &Path) -> Result<File> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::fatal(format!(
-            "state directory {} is used by another process: stop that one, or give this one a state directory of its own",
+            "state directory {} is used by another process: \
+             stop that one, or give this one a state directory of its own",
             root.display()
         ))),
         Err(TryLockError::Error(error)) => Err(io_error("lock", &path, error)),

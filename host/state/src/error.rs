@@ -36,7 +36,10 @@ fn kind_of(error: &rocksdb::Error) -> Kind {
         ErrorKind::Corruption => Kind::TaskCorrupted,
         // A file that the manifest names is not there: somebody cleaned up. The rest can't be trusted either.
         ErrorKind::IOError if text.contains("No such file or directory") => Kind::TaskCorrupted,
-        ErrorKind::IOError if text.contains("/LOCK") => Kind::Retriable,
+        // By another process (an operator's `ldb`), or by a database of this one that is still closing.
+        ErrorKind::IOError if text.contains("While lock file") || text.contains("lock hold by current process") => {
+            Kind::Retriable
+        }
         _ => Kind::Fatal,
     }
 }

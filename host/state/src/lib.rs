@@ -8,8 +8,9 @@
 //!   0_3/                               one RocksDB per task: a column family per store, and `offsets`
 //! ```
 //!
-//! A task's data and the changelog offsets it has reached are written in one batch and reach the disk in one atomic flush,
-//! so after a crash they agree, and only the end of the changelog is replayed. There is no write-ahead log: the changelog is one.
+//! A task's data and the changelog offsets it has reached are written in one batch and reach the disk in one atomic
+//! flush, so after a crash they agree, and only the end of the changelog is replayed. There is no write-ahead log: the
+//! changelog is one.
 
 mod database;
 mod directory;

@@ -1,9 +1,9 @@
 //! The tasks that are open in this process: each once, and their write buffers within one bound.
 //!
-//! RocksDB flushes only the database that is being written. With many of them, those that fell idle would keep the memory and
-//! the busy one would flush a few records at a time; and what an idle one holds would have to be replayed after a crash,
-//! however long ago it was written. So the choice is made here, over all of them: the largest when the sum passes the
-//! bound, and any that has waited too long.
+//! RocksDB flushes only the database that is being written. With many of them, those that fell idle would keep the
+//! memory and the busy one would flush a few records at a time; and what an idle one holds would have to be replayed
+//! after a crash, however long ago it was written. So the choice is made here, over all of them: the largest when the
+//! sum passes the bound, and any that has waited too long.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -133,8 +133,9 @@ impl OpenTask {
 
 impl Drop for OpenTask {
     fn drop(&mut self) {
-        // In this order: flushes of others take the database only under the lock, so after the first step it is ours alone
-        // and the second closes it; not under the lock, because closing flushes. Only then may it be opened again.
+        // In this order: flushes of others take the database only under the lock, so after the first step it is ours
+        // alone and the second closes it; not under the lock, because closing flushes. Only then may it be opened
+        // again.
         if let Some(entry) = self.all.lock().get_mut(&self.task) {
             entry.database = None;
         }

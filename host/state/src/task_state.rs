@@ -12,7 +12,8 @@ use rocksdb::{ReadOptions, WriteBatch};
 use crate::database::Database;
 use crate::open_tasks::OpenTask;
 
-/// What an entry takes in a write buffer besides its key and value: RocksDB's own eight bytes, lengths, and the skip list's pointers.
+/// What an entry takes in a write buffer besides its key and value: RocksDB's own eight bytes, lengths, and the skip
+/// list's pointers.
 const ENTRY_OVERHEAD_BYTES: usize = 40;
 
 /// The first guess of a batch's size, and the most that is kept as a guess for the next one.
@@ -156,8 +157,8 @@ impl RocksTaskState {
     }
 }
 
-/// The range as RocksDB takes it; `None` when it is empty. RocksDB's upper bound is exclusive, and between a key and the
-/// same key with a zero byte behind it there is no other.
+/// The range as RocksDB takes it; `None` when it is empty. RocksDB's upper bound is exclusive, and between a key and
+/// the same key with a zero byte behind it there is no other.
 fn bounded(range: &KeyRange) -> Option<ReadOptions> {
     let end = match &range.to {
         None => None,

@@ -1,7 +1,8 @@
 //! A process that is killed leaves every store as it was at the offset noted for it, and all stores at the same point.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its child process prints")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -30,7 +31,8 @@ fn scramble(number: u64) -> u64 {
 
 type Changes = BTreeMap<(usize, Vec<u8>), Option<Vec<u8>>>;
 
-/// The changes between the offsets `number` and `number + 1`: the same in every process. The third store is written rarely.
+/// The changes between the offsets `number` and `number + 1`: the same in every process. The third store is written
+/// rarely.
 fn changes(number: u64) -> Changes {
     let mut changes = Changes::new();
     for index in 0..50 {
@@ -52,7 +54,7 @@ fn apply_forever(root: &Path) -> ! {
             changes.iter().map(|((store, key), value)| (*store, key.as_slice(), value.as_deref())).collect();
         number += 1;
         apply(&mut *state, &changes, &[(0, number as i64), (1, number as i64), (2, number as i64)]);
-        writeln!(std::io::stdout(), "\napplied {number}").unwrap();
+        println!("\napplied {number}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Opening, closing, opening again, wiping; damage, strangers and second owners.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its child process prints")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -184,6 +185,30 @@ fn damage_within_a_table_is_found_when_it_is_read() {
 }
 
 #[test]
+fn a_database_that_a_tool_has_open_is_waited_for() {
+    let root = filled();
+    let path = root.path().join("app/0_3");
+    let families = ["default", "offsets", "store:counts"];
+    let tool = rocksdb::DB::open_cf(&rocksdb::Options::default(), &path, families).unwrap();
+    let mut directory = open(root.path()).unwrap();
+    let error = error_of(open_task(&mut directory, &["counts"]));
+    assert_eq!((error.kind(), error.task()), (Kind::Retriable, Some(TASK)), "{error:?}");
+    drop(tool);
+    assert!(open_task(&mut directory, &["counts"]).is_ok());
+}
+
+#[test]
+fn an_error_of_the_disk_is_fatal_and_names_the_path() {
+    let root = filled();
+    let current = root.path().join("app/0_3/CURRENT");
+    fs::remove_file(&current).unwrap();
+    fs::create_dir(&current).unwrap();
+    let error = error_of(open_task(&mut open(root.path()).unwrap(), &["counts"]));
+    assert_eq!((error.kind(), error.task()), (Kind::Fatal, Some(TASK)), "{error:?}");
+    assert!(error.to_string().contains("app/0_3 can't be read or written: check the disk"), "{error}");
+}
+
+#[test]
 fn a_path_that_is_no_directory_is_fatal_and_named() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("app");
@@ -223,8 +248,8 @@ fn a_newer_format_is_refused_and_left_alone() {
     assert_eq!(fs::read_to_string(format).unwrap(), "millstream-state 2\n");
 }
 
-/// `tests/format_v1` was written by the first release: task 0_0 with the stores `counts` (a, b, c) and `seen` (1 to 9) at the
-/// offsets 3 and 9, process id as below. It stays as it is.
+/// `tests/format_v1` was written by the first release: task 0_0 with the stores `counts` (a, b, c) and `seen` (1 to 9)
+/// at the offsets 3 and 9, process id as below. It stays as it is.
 #[test]
 fn a_directory_of_format_1_opens() {
     let root = tempfile::tempdir().unwrap();
@@ -259,7 +284,7 @@ fn another_process_is_told_who_to_stop() {
     if let Some(root) = std::env::var_os(OTHER_PROCESS) {
         // This is the other process: it holds the directory until its standard input ends.
         let _directory = open(Path::new(&root)).unwrap();
-        writeln!(std::io::stdout(), "\nlocked").unwrap();
+        println!("\nlocked");
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         return;
     }

@@ -1,4 +1,5 @@
 //! The state on disk does what the one in memory does.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use millstream_core::id::TaskId;
 use millstream_core::port::{StateDirectory, StateStoreSpec, TaskState};

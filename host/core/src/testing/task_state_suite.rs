@@ -8,6 +8,9 @@ use crate::port::{KeyBound, KeyRange, Page, StateChange, StateStoreSpec, TaskSta
 /// Makes an empty state with these stores.
 pub type Open<'a> = dyn FnMut(&[StateStoreSpec]) -> Box<dyn TaskState> + 'a;
 
+/// A change: the store, the key, and the new value if it is not a deletion.
+pub type Change<'a> = (usize, &'a [u8], Option<&'a [u8]>);
+
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The stores of the cases; their names are those that an implementation may have taken for itself.
@@ -50,7 +53,7 @@ fn open_stores(open: &mut Open<'_>) -> Box<dyn TaskState> {
 /// # Panics
 ///
 /// When they can't be applied.
-pub fn apply(state: &mut dyn TaskState, changes: &[(usize, &[u8], Option<&[u8]>)], offsets: &[(usize, i64)]) {
+pub fn apply(state: &mut dyn TaskState, changes: &[Change<'_>], offsets: &[(usize, i64)]) {
     let mut changes = changes.to_vec();
     changes.sort_unstable();
     let offsets: Vec<_> = offsets.iter().map(|(store, offset)| (*store, Offset(*offset))).collect();

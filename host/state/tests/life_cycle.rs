@@ -137,6 +137,9 @@ fn the_process_id_outlives_the_process() {
     assert_ne!(RocksStateDirectory::open(root.path(), "app2", MemoryBudget::default()).unwrap().process_id(), id);
 }
 
+/// What is done to a directory, and its name.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn damage_makes_the_task_corrupted_and_a_wipe_heals_it() {
     let file_that = |root: &Path, test: fn(&str) -> bool| {
@@ -145,7 +148,7 @@ fn damage_makes_the_task_corrupted_and_a_wipe_heals_it() {
     };
     let is_table = |name: &str| name.ends_with(".sst");
     let is_manifest = |name: &str| name.starts_with("MANIFEST");
-    let damages: [(&str, &dyn Fn(&Path)); 5] = [
+    let damages: [Damage<'_>; 5] = [
         ("table removed", &|root| fs::remove_file(file_that(root, is_table)).unwrap()),
         ("table truncated", &|root| fs::write(file_that(root, is_table), b"").unwrap()),
         ("manifest removed", &|root| fs::remove_file(file_that(root, is_manifest)).unwrap()),

@@ -27,8 +27,8 @@ impl EmbeddedChangelogReader {
 
 fn outside(partition: &TopicPartition, position: Offset, start: Offset, end: Offset) -> Error {
     let message = format!(
-        "position {position} lies outside changelog {partition}, which reaches from {start} to {end}; wipe the store and \
-         restore it from the beginning"
+        "position {position} lies outside changelog {partition}, which reaches from {start} to {end}; \
+         wipe the store and restore it from the beginning"
     );
     Error::new(Kind::TaskCorrupted, message)
 }

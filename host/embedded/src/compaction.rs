@@ -1,9 +1,9 @@
 //! Compaction of changelog topics: only the newest record of each key is kept.
 //!
-//! As in Kafka, offsets stay what they are, records from the first open transaction on are not touched, and a tombstone stays
-//! for `delete.retention.ms` after the first compaction that saw it, so that a store which lags behind still learns of it.
-//! Under `compact,delete` records older than `retention.ms` go too; their age is measured from the newest timestamp of the
-//! partition, not from the wall clock, so that replayed old data is not lost.
+//! As in Kafka, offsets stay what they are, records from the first open transaction on are not touched, and a
+//! tombstone stays for `delete.retention.ms` after the first compaction that saw it, so that a store which lags
+//! behind still learns of it. Under `compact,delete` records older than `retention.ms` go too; their age is measured
+//! from the newest timestamp of the partition, not from the wall clock, so that replayed old data is not lost.
 
 use std::collections::{HashMap, VecDeque};
 

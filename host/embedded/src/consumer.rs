@@ -48,8 +48,8 @@ pub struct EmbeddedConsumer {
 struct Assigned {
     at: PartitionIndex,
     position: Offset,
-    /// Where the readable records ended when the thread last looked. A wait ends when there is more, and not when the thread
-    /// left some where they are: that is its back-pressure.
+    /// Where the readable records ended when the thread last looked. A wait ends when there is more, and not when the
+    /// thread left some where they are: that is its back-pressure.
     seen: Offset,
 }
 

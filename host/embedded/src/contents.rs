@@ -181,7 +181,8 @@ impl Contents {
         }
     }
 
-    /// Compacts the partitions that have doubled since they were last compacted: the work is in proportion to what was written.
+    /// Compacts the partitions that have doubled since they were last compacted: the work is in proportion to what
+    /// was written.
     pub fn compact_grown(&mut self, now: impl Fn() -> Timestamp) {
         for at in std::mem::take(&mut self.grown) {
             self.compact(at, now());

@@ -43,9 +43,9 @@ pub struct Recovery {
 
 /// An in-process log of topics. Cloning it makes another handle to the same log.
 ///
-/// Every call takes one lock, for the time of copying a batch; with a directory, calls that promise durability also write to a
-/// file under it. A call that fails because of the disk leaves the log unusable, since nobody knows what was written: open the
-/// directory again.
+/// Every call takes one lock, for the time of copying a batch; with a directory, calls that promise durability also
+/// write to a file under it. A call that fails because of the disk leaves the log unusable, since nobody knows what
+/// was written: open the directory again.
 #[derive(Clone)]
 pub struct EmbeddedLog {
     shared: Arc<Shared>,
@@ -86,10 +86,11 @@ impl State {
         Ok(Offset(base + records.len() as i64 - 1))
     }
 
-    /// Ends the transaction of `producer`, if one is open.
+    /// Ends the transaction of `producer`, if one is open. After a commit everything before it survives the process, also
+    /// when there was nothing to commit.
     pub fn end_transaction(&mut self, producer: ProducerId, committed: bool) -> Result<()> {
         if self.contents.producers.get(producer).is_none_or(|entry| entry.open.is_none()) {
-            return Ok(());
+            return if committed { self.flush() } else { Ok(()) };
         }
         self.execute(&Operation::EndTransaction { producer, committed }, committed)?;
         self.tidy()
@@ -130,13 +131,13 @@ impl EmbeddedLog {
         Self::with(contents, None, Recovery::default())
     }
 
-    /// A log that is kept in `directory`: topics, records, transactions and committed positions. All of it is also held in
-    /// memory. What a former process had committed is there; its open transactions have been aborted.
+    /// A log that is kept in `directory`: topics, records, transactions and committed positions. All of it is also
+    /// held in memory. What a former process had committed is there; its open transactions have been aborted.
     ///
     /// # Errors
     ///
-    /// `Fatal` when another process has the directory, when it can't be read or written, or when a file is damaged; the message
-    /// names the file.
+    /// `Fatal` when another process has the directory, when it can't be read or written, or when a file is damaged;
+    /// the message names the file.
     pub fn open(directory: &Path, options: StorageOptions) -> Result<Self> {
         let compaction_bytes_min = options.compaction_bytes_min;
         let mut contents = Contents::new(compaction_bytes_min);
@@ -205,8 +206,8 @@ impl EmbeddedLog {
         self.lock().contents.topics.iter().map(describe).collect()
     }
 
-    /// Appends one record outside a transaction, durably, and returns where it is. Without a partition Java's default partitioner
-    /// chooses one.
+    /// Appends one record outside a transaction, durably, and returns where it is. Without a partition Java's default
+    /// partitioner chooses one.
     ///
     /// # Errors
     ///
@@ -225,8 +226,8 @@ impl EmbeddedLog {
         Ok((TopicPartition { topic: topic.clone(), partition: at as i32 }, offset))
     }
 
-    /// Appends many records as [`Self::append`] does, under one lock and one flush. All of them, or none when one is refused; if the
-    /// process is killed meanwhile, those of some partitions may be there and those of others not.
+    /// Appends many records as [`Self::append`] does, under one lock and one flush. All of them, or none when one is
+    /// refused; if the process is killed meanwhile, those of some partitions may be there and those of others not.
     ///
     /// # Errors
     ///
@@ -263,8 +264,8 @@ impl EmbeddedLog {
         Ok(())
     }
 
-    /// Appends up to `records_max` records of a partition to `into`, from the offset `from` on, and returns the position after
-    /// them. A purged offset stands for the oldest one that is left.
+    /// Appends up to `records_max` records of a partition to `into`, from the offset `from` on, and returns the
+    /// position after them. A purged offset stands for the oldest one that is left.
     ///
     /// # Errors
     ///
@@ -359,7 +360,8 @@ impl EmbeddedLog {
         Ok(())
     }
 
-    /// From now on refuses commits for `group` by members of a generation below `generation`, as a broker does after a rebalance.
+    /// From now on refuses commits for `group` by members of a generation below `generation`, as a broker does after
+    /// a rebalance.
     pub fn fence_members(&self, group: &str, generation: i32) {
         self.lock().contents.groups.get_or_create(group).generation_min = Some(generation);
     }
@@ -373,7 +375,8 @@ impl EmbeddedLog {
         self.lock().flush()
     }
 
-    /// A number that grows whenever a record, a marker, a committed position or a purge may have changed what readers see.
+    /// A number that grows whenever a record, a marker, a committed position or a purge may have changed what readers
+    /// see.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.lock().changes

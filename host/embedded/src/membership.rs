@@ -1,4 +1,5 @@
-//! Membership of the embedded log: `solo`. One thread owns the tasks it was given at the start; tests may say otherwise.
+//! Membership of the embedded log: `solo`. One thread owns the tasks it was given at the start; tests may say
+//! otherwise.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

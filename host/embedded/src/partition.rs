@@ -78,11 +78,12 @@ impl Segment {
     }
 }
 
-/// A segment that holds this much is closed: small enough that purging frees memory soon, large enough that its columns are
-/// copied in few pieces.
+/// A segment that holds this much is closed: small enough that purging frees memory soon, large enough that its
+/// columns are copied in few pieces.
 const SEGMENT_BYTES: usize = 1 << 20;
 
-/// One read stops after so many bytes, so that the columns of a batch stay far below the 4 GiB that their ends can name.
+/// One read stops after so many bytes, so that the columns of a batch stay far below the 4 GiB that their ends can
+/// name.
 const READ_BYTES_MAX: usize = 64 << 20;
 
 /// What a record costs beside its bytes: ends, timestamp, row.

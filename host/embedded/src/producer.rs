@@ -16,12 +16,12 @@ use crate::partition::ChunkState;
 use crate::topic::{PartitionIndex, TopicRules, message_bytes};
 use crate::transaction::ProducerIdentity;
 
-/// A transactional producer gathers so many bytes before it appends them under one lock. They are invisible until the commit
-/// anyway.
+/// A transactional producer gathers so many bytes before it appends them under one lock. They are invisible until the
+/// commit anyway.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A producer. A transactional one gathers records and appends them in batches; the other appends each call's records at once.
-/// One that is dropped within a transaction aborts it, which stands for the broker's transaction time-out.
+/// A producer. A transactional one gathers records and appends them in batches; the other appends each call's records
+/// at once. One that is dropped within a transaction aborts it, which stands for the broker's transaction time-out.
 pub struct EmbeddedProducer {
     log: EmbeddedLog,
     /// Who it is, if it is transactional.

@@ -192,15 +192,15 @@ mod tests {
     #[test]
     fn what_kafka_would_not_create_is_refused_with_a_reason() {
         let long = "x".repeat(250);
-        let cases: [(&str, i32, &[(&str, &str)], &str); 8] = [
-            ("", 1, &[], "no topic name"),
+        let cases = [
+            ("", 1, &[][..], "no topic name"),
             ("..", 1, &[], "no topic name"),
             ("a b", 1, &[], "no topic name"),
             (&long, 1, &[], "no topic name"),
             ("a", 0, &[], "0 partitions"),
             ("a", 1_000_000, &[], "1000000 partitions"),
-            ("a", 1, &[("cleanup.policy", "shrink")], "`cleanup.policy` is `shrink`"),
-            ("a", 1, &[("max.message.bytes", "1 MiB")], "`max.message.bytes` is `1 MiB`"),
+            ("a", 1, &[("cleanup.policy", "shrink")][..], "`cleanup.policy` is `shrink`"),
+            ("a", 1, &[("max.message.bytes", "1 MiB")][..], "`max.message.bytes` is `1 MiB`"),
         ];
         for (name, partitions, configs, expected) in cases {
             let error = topic(name, partitions, configs).unwrap_err().to_string();

@@ -1,5 +1,7 @@
 //! A log that is kept in a directory: what it survives, what it refuses, and that it does not grow without bound.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod scratch;
 
 use std::collections::BTreeMap;

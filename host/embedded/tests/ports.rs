@@ -1,5 +1,7 @@
 //! The broker ports on the embedded log behave as Kafka does: one case a rule.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Inputs of dev mode: the records of a topic from a file or standard input, finite or followed.
 //!
-//! Nothing is read ahead but one block, so that files may be of any size. Reading from standard input blocks until there is
-//! something; reading from a file does not.
+//! Nothing is read ahead but one block, so that files may be of any size. Reading from standard input blocks until
+//! there is something; reading from a file does not.
 
 use std::fmt;
 use std::fs::File;
@@ -20,8 +20,8 @@ const BLOCK_BYTES: usize = 128 << 10;
 /// A call stops when the batch holds this much, whatever the number of records.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// The default of [`InputOptions::line_bytes_max`]: the largest record that Kafka takes by default, as base64, with room to
-/// spare. A file that has no lines at all would otherwise fill the memory.
+/// The default of [`InputOptions::line_bytes_max`]: the largest record that Kafka takes by default, as base64, with
+/// room to spare. A file that has no lines at all would otherwise fill the memory.
 pub const LINE_BYTES_MAX: usize = 8 << 20;
 
 /// Where the records of a topic come from: `TOPIC=PATH`, or `TOPIC=-` for standard input.
@@ -51,7 +51,8 @@ impl FromStr for InputSpec {
 pub struct InputOptions {
     /// Each line is a value without a key, instead of a record in JSON.
     pub is_lines: bool,
-    /// At the end of a file wait for more, as `tail -F` does: also when it is truncated, or replaced by another of its name.
+    /// At the end of a file wait for more, as `tail -F` does: also when it is truncated, or replaced by another of
+    /// its name.
     pub is_followed: bool,
     /// A longer line is an error, in bytes.
     pub line_bytes_max: usize,
@@ -149,12 +150,13 @@ impl Input {
         }
     }
 
-    /// Appends up to `records_max` records to `batch`, with `now` for those without a timestamp. Empty lines are passed over, unless
-    /// each line is a value.
+    /// Appends up to `records_max` records to `batch`, with `now` for those without a timestamp. Empty lines are
+    /// passed over, unless each line is a value.
     ///
     /// # Errors
     ///
-    /// [`InputError`] with file and line when a line is wrong, too long, or can't be read. The records before it are in the batch.
+    /// [`InputError`] with file and line when a line is wrong, too long, or can't be read. The records before it are
+    /// in the batch.
     pub fn read(
         &mut self,
         records_max: usize,

@@ -4,18 +4,18 @@
 //! |---|---|---|
 //! | `key`, `value` | null | bytes, see below |
 //! | `timestamp` | the time given by the caller | whole milliseconds since the epoch, 0 or more |
-//! | `headers` | none | an object of names and bytes, or an array of `[name, bytes]` pairs; order, repeated names and null values are kept |
+//! | `headers` | none | an object of names and bytes, or an array of `[name, bytes]` pairs |
 //!
-//! Bytes are given as
+//! The order of headers, repeated names and null values are kept. Bytes are given as
 //! - a string: its UTF-8 bytes;
-//! - `{"base64":"AAEC"}`, an object with this one member and a string in it: the decoded bytes (standard alphabet, padding may be
-//!   left out);
+//! - `{"base64":"AAEC"}`, an object with this one member and a string in it: the decoded bytes (standard alphabet,
+//!   padding may be left out);
 //! - any other object, array, number or boolean: its own text without the white space between its parts, so that
 //!   `"value":{"a": 1}` is the value `{"a":1}`. Numbers and the order of members stay as they are written.
 //!
 //! An object of one's own that has nothing but a string named `base64` is given as a string:
-//! `"value":"{\"base64\":\"AAEC\"}"`. A member of another name, or one that occurs twice, is an error, since a misspelt name
-//! would otherwise be a null.
+//! `"value":"{\"base64\":\"AAEC\"}"`. A member of another name, or one that occurs twice, is an error, since a
+//! misspelt name would otherwise be a null.
 
 use base64::Engine as _;
 use base64::alphabet;

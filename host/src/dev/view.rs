@@ -1,7 +1,7 @@
 //! How records are printed: as the JSON lines that [`super::json_lines`] reads, with readable views of binary fields.
 //!
-//! `auto`, `string` of valid text, and `base64` are read back to the same bytes. The other views are for the eye: a number is
-//! read back as its digits.
+//! `auto`, `string` of valid text, and `base64` are read back to the same bytes. The other views are for the eye: a
+//! number is read back as its digits.
 
 use std::io::Write as _;
 use std::str::FromStr;
@@ -14,8 +14,8 @@ use millstream_core::record::Record;
 
 use super::json_lines::{BASE64, compact};
 
-/// How the bytes of a field are shown. Bytes that are not of the form named are shown as `auto` shows them, so that a view never
-/// hides or stops anything.
+/// How the bytes of a field are shown. Bytes that are not of the form named are shown as `auto` shows them, so that a
+/// view never hides or stops anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// A string when they are UTF-8, `{"base64":".."}` otherwise.
@@ -115,7 +115,8 @@ pub struct RecordView {
 }
 
 impl RecordView {
-    /// The view of `topic` under `rules`. A rule that names the topic goes before one for all; among equals the later one counts.
+    /// The view of `topic` under `rules`. A rule that names the topic goes before one for all; among equals the later
+    /// one counts.
     #[must_use]
     pub fn of(topic: &TopicName, rules: &[FormatRule]) -> Self {
         let mut view = Self::default();
@@ -132,7 +133,8 @@ impl RecordView {
         view
     }
 
-    /// Appends `record` as one line, with its newline. Headers are written as `[name, value]` pairs, and left out when there are none.
+    /// Appends `record` as one line, with its newline. Headers are written as `[name, value]` pairs, and left out
+    /// when there are none.
     pub fn write_line(&self, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"key\":");
         write_bytes(record.key, self.key, out);

@@ -1,8 +1,8 @@
 //! Frames: how operations lie in a journal file, so that a torn end is told from damage.
 //!
 //! A file begins with a header: magic (8 bytes), format version (4), salt (4), CRC-32 of these (4); numbers are
-//! little-endian. Then come frames: mark (4), length of the body (4), CRC-32 of salt, length and body (4), body. The salt is
-//! another one in each file, so that a file's frames which lie in a record's value are not taken for frames.
+//! little-endian. Then come frames: mark (4), length of the body (4), CRC-32 of salt, length and body (4), body. The
+//! salt is another one in each file, so that a file's frames which lie in a record's value are not taken for frames.
 
 use crc32fast::Hasher;
 

@@ -1,7 +1,7 @@
 //! The journal: one append-only file of operations, replaced by a snapshot of itself when half of it is outdated.
 //!
-//! All partitions, groups and transactions share the file, so that a cut anywhere leaves a state that existed: a transaction
-//! is there on all its partitions or on none.
+//! All partitions, groups and transactions share the file, so that a cut anywhere leaves a state that existed: a
+//! transaction is there on all its partitions or on none.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -77,7 +77,8 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens the journal `number`, replays it into `contents` and cuts a torn end off. Returns how many bytes that were.
+    /// Opens the journal `number`, replays it into `contents` and cuts a torn end off. Returns how many bytes that
+    /// were.
     pub fn open(
         directory: &Path,
         number: u64,
@@ -128,7 +129,8 @@ impl Journal {
         if self.buffer.len() >= BUFFER_BYTES { self.write_buffer() } else { Ok(()) }
     }
 
-    /// Hands everything to the operating system, and to the disk if it was asked for: what was appended survives the process.
+    /// Hands everything to the operating system, and to the disk if it was asked for: what was appended survives the
+    /// process.
     pub fn flush(&mut self) -> Result<()> {
         self.check()?;
         if !self.buffer.is_empty() {
@@ -231,13 +233,13 @@ fn read_salt(file: &mut File, path: &Path) -> Result<u32> {
     read.map_err(|error| failed(path, "can't be read", error))?;
     read_header(&bytes).map_err(|error| match error {
         HeaderError::Damaged => Error::fatal(format!(
-            "`{}` is damaged: it does not begin as a journal of the embedded log; put a copy back, or delete the directory \
-             to begin anew",
+            "`{}` is damaged: it does not begin as a journal of the embedded log; put a copy back, or \
+             delete the directory to begin anew",
             path.display()
         )),
         HeaderError::Version(version) => Error::fatal(format!(
-            "`{}` has format version {version}, and this program reads {FORMAT_VERSION}; use the program that wrote it, or \
-             delete the directory to begin anew",
+            "`{}` has format version {version}, and this program reads {FORMAT_VERSION}; use the program that \
+             wrote it, or delete the directory to begin anew",
             path.display()
         )),
     })
@@ -297,8 +299,8 @@ fn check_torn(file: &mut File, path: &Path, salt: u32, position: u64) -> Result<
 
 fn damaged(path: &Path, position: u64) -> Error {
     Error::fatal(format!(
-        "`{}` is damaged at byte {position}; put a copy back, or give up everything from there on by cutting the file to \
-         {position} bytes",
+        "`{}` is damaged at byte {position}; put a copy back, or give up everything from there on by cutting \
+         the file to {position} bytes",
         path.display()
     ))
 }

@@ -32,7 +32,8 @@ pub struct StorageOptions {
     pub fsync: Fsync,
     /// A journal shorter than this is never rewritten, in bytes.
     pub rewrite_bytes_min: u64,
-    /// A partition of a compacted topic that takes less memory than this is never compacted while the log is open, in bytes.
+    /// A partition of a compacted topic that takes less memory than this is never compacted while the log is open, in
+    /// bytes.
     pub compaction_bytes_min: usize,
 }
 
@@ -51,7 +52,8 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Opens `directory` and reads `contents` from it; it is created if it is missing. Returns how many bytes of a torn end were cut off.
+    /// Opens `directory` and reads `contents` from it; it is created if it is missing. Returns how many bytes of a
+    /// torn end were cut off.
     pub fn open(directory: &Path, contents: &mut Contents, options: StorageOptions) -> Result<(Self, u64)> {
         fs::create_dir_all(directory).map_err(|error| failed(directory, "can't be created", error))?;
         let lock = lock(directory)?;

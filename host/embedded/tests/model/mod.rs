@@ -1,4 +1,5 @@
-//! A naive model of what Kafka shows to whom: every offset is an entry, every question is answered by looking at all of them.
+//! A naive model of what Kafka shows to whom: every offset is an entry, every question is answered by looking at all
+//! of them.
 
 use std::collections::BTreeMap;
 
@@ -131,8 +132,11 @@ impl Model {
             self.offsets.extend(pending);
         }
         for partition in &mut self.partitions {
-            let of_transaction = |entry: &Entry| matches!(entry, Entry::Record { transaction: Some(found), .. } if *found == transaction);
-            if partition.entries.iter().any(of_transaction) {
+            let is_in = |entry: &Entry| match entry {
+                Entry::Record { transaction: found, .. } => *found == Some(transaction),
+                Entry::Marker => false,
+            };
+            if partition.entries.iter().any(is_in) {
                 partition.entries.push(Entry::Marker);
             }
         }

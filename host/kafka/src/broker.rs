@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::TopicPartition;
 use millstream_core::port::{Broker, Producer};
 use millstream_core::{Kind, Result};
 
-use crate::config::{Guarantee, KafkaConfig};
+use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
 use crate::native::{NativeError, ProducerClient};
 use crate::producer::KafkaProducer;
@@ -64,11 +65,11 @@ impl Broker for KafkaBroker {
         let client = ProducerClient::start(&properties.0, topics.into_iter().collect());
         let client = client.map_err(|error| refused(error, "start the producer"))?;
         let timeout = match self.config.guarantee() {
-            Guarantee::ExactlyOnceV2 => {
+            ProcessingGuarantee::ExactlyOnce => {
                 self.initialise(&client)?;
                 self.config.transaction_timeout()
             }
-            Guarantee::AtLeastOnce => DELIVERY_TIMEOUT,
+            ProcessingGuarantee::AtLeastOnce => DELIVERY_TIMEOUT,
         };
         Ok(Box::new(KafkaProducer::new(client, timeout)))
     }

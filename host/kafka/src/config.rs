@@ -8,17 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use millstream_core::commit::ProcessingGuarantee;
+
 use crate::native;
 use crate::property::{self, Scope, Verdict};
-
-/// How often a record may take effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guarantee {
-    /// Once: output, state and offsets change together, in transactions.
-    ExactlyOnceV2,
-    /// At least once: after a failure, some records are processed again.
-    AtLeastOnce,
-}
 
 /// What the application says of its clients.
 #[derive(Clone, Debug)]
@@ -26,7 +19,7 @@ pub struct KafkaSettings {
     /// The application's id: the group, and the prefix of transactional ids.
     pub application_id: String,
     /// The processing guarantee.
-    pub guarantee: Guarantee,
+    pub guarantee: ProcessingGuarantee,
     /// The id that the state directory keeps, so that a process that comes back is the member and producer it was.
     pub process_id: String,
     /// How long an open transaction may last; the manifest's commit interval must be shorter.
@@ -86,7 +79,7 @@ impl fmt::Debug for ClientProperties {
 #[derive(Clone)]
 pub struct KafkaConfig {
     application_id: String,
-    guarantee: Guarantee,
+    guarantee: ProcessingGuarantee,
     process_id: String,
     transaction_timeout: Duration,
     client_id: String,
@@ -186,7 +179,7 @@ impl KafkaConfig {
                 Some(_) => mistake("sasl.mechanism", "is not built in; choose PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
             }
         }
-        if self.guarantee == Guarantee::ExactlyOnceV2 {
+        if self.guarantee == ProcessingGuarantee::ExactlyOnce {
             let acks = self.producer.get("acks").or_else(|| self.common.get("acks"));
             if acks.is_some_and(|acks| !matches!(acks.as_str(), "all" | "-1")) {
                 mistake("acks", "exactly-once needs `all`; take it away or use at-least-once");
@@ -202,7 +195,7 @@ impl KafkaConfig {
 
     /// The processing guarantee.
     #[must_use]
-    pub fn guarantee(&self) -> Guarantee {
+    pub fn guarantee(&self) -> ProcessingGuarantee {
         self.guarantee
     }
 
@@ -262,7 +255,7 @@ impl KafkaConfig {
     pub fn producer(&self, thread: u32) -> ClientProperties {
         let mut properties = with_defaults(PRODUCER_DEFAULTS);
         let timeout = self.transaction_timeout.as_millis().to_string();
-        let exactly_once = self.guarantee == Guarantee::ExactlyOnceV2;
+        let exactly_once = self.guarantee == ProcessingGuarantee::ExactlyOnce;
         if exactly_once {
             // A record that waits longer than its transaction is lost with it.
             properties.insert("message.timeout.ms".to_owned(), timeout.clone());
@@ -298,8 +291,8 @@ impl KafkaConfig {
         let mut properties = with_defaults(CONSUMER_DEFAULTS);
         self.overlay(&mut properties, Scope::Consumer, sections);
         let isolation = match self.guarantee {
-            Guarantee::ExactlyOnceV2 => "read_committed",
-            Guarantee::AtLeastOnce => "read_uncommitted",
+            ProcessingGuarantee::ExactlyOnce => "read_committed",
+            ProcessingGuarantee::AtLeastOnce => "read_uncommitted",
         };
         for (key, value) in [
             ("isolation.level", isolation),
@@ -372,7 +365,7 @@ fn unknown(nearest: Option<&'static str>) -> String {
 mod tests {
     use super::*;
 
-    fn settings(guarantee: Guarantee, properties: &[(&str, &str)]) -> KafkaSettings {
+    fn settings(guarantee: ProcessingGuarantee, properties: &[(&str, &str)]) -> KafkaSettings {
         let mut all = BTreeMap::from([("bootstrap.servers".to_owned(), "localhost:9092".to_owned())]);
         all.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         KafkaSettings {
@@ -384,18 +377,18 @@ mod tests {
         }
     }
 
-    fn config(guarantee: Guarantee, properties: &[(&str, &str)]) -> KafkaConfig {
+    fn config(guarantee: ProcessingGuarantee, properties: &[(&str, &str)]) -> KafkaConfig {
         KafkaConfig::new(settings(guarantee, properties)).expect("these settings are right")
     }
 
     fn mistakes(properties: &[(&str, &str)]) -> Vec<String> {
-        let error = KafkaConfig::new(settings(Guarantee::ExactlyOnceV2, properties)).expect_err("mistakes");
+        let error = KafkaConfig::new(settings(ProcessingGuarantee::ExactlyOnce, properties)).expect_err("mistakes");
         error.0.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn names_are_those_of_kafka_streams() {
-        let config = config(Guarantee::ExactlyOnceV2, &[]);
+        let config = config(ProcessingGuarantee::ExactlyOnce, &[]);
         assert_eq!(config.consumer(1, true).get("client.id"), Some("app-p1-StreamThread-1-consumer"));
         assert_eq!(config.restore(2).get("client.id"), Some("app-p1-StreamThread-2-restore-consumer"));
         assert_eq!(config.producer(1).get("client.id"), Some("app-p1-StreamThread-1-producer"));
@@ -407,24 +400,24 @@ mod tests {
 
     #[test]
     fn the_guarantee_decides_isolation_and_transactions() {
-        let exactly_once = config(Guarantee::ExactlyOnceV2, &[]);
+        let exactly_once = config(ProcessingGuarantee::ExactlyOnce, &[]);
         assert_eq!(exactly_once.consumer(1, true).get("isolation.level"), Some("read_committed"));
         assert_eq!(exactly_once.restore(1).get("isolation.level"), Some("read_committed"));
         assert_eq!(exactly_once.producer(1).get("message.timeout.ms"), Some("10000"));
-        let at_least_once = config(Guarantee::AtLeastOnce, &[]);
+        let at_least_once = config(ProcessingGuarantee::AtLeastOnce, &[]);
         assert_eq!(at_least_once.consumer(1, true).get("isolation.level"), Some("read_uncommitted"));
         assert_eq!(at_least_once.producer(1).get("transactional.id"), None);
     }
 
     #[test]
     fn a_record_never_waits_longer_than_its_transaction() {
-        let config = config(Guarantee::ExactlyOnceV2, &[("producer.message.timeout.ms", "300000")]);
+        let config = config(ProcessingGuarantee::ExactlyOnce, &[("producer.message.timeout.ms", "300000")]);
         assert_eq!(config.producer(1).get("message.timeout.ms"), Some("10000"));
     }
 
     #[test]
     fn every_client_takes_java_s_partitioner_and_bounded_queues() {
-        let config = config(Guarantee::AtLeastOnce, &[]);
+        let config = config(ProcessingGuarantee::AtLeastOnce, &[]);
         assert_eq!(config.producer(1).get("partitioner"), Some("murmur2_random"));
         assert_eq!(config.producer(1).get("queue.buffering.max.kbytes"), Some("32768"));
         assert_eq!(config.consumer(1, false).get("queued.max.messages.kbytes"), Some("4096"));
@@ -438,7 +431,7 @@ mod tests {
             ("restore.fetch.min.bytes", "3"),
             ("linger.ms", "7"),
         ];
-        let config = config(Guarantee::AtLeastOnce, &properties);
+        let config = config(ProcessingGuarantee::AtLeastOnce, &properties);
         assert_eq!(config.consumer(1, false).get("fetch.min.bytes"), Some("2"));
         assert_eq!(config.restore(1).get("fetch.min.bytes"), Some("3"));
         assert_eq!(config.producer(1).get("fetch.min.bytes"), None);
@@ -495,7 +488,7 @@ mod tests {
             ("sasl.password", secret),
             ("ssl.key.password", secret),
         ];
-        let config = config(Guarantee::ExactlyOnceV2, &properties);
+        let config = config(ProcessingGuarantee::ExactlyOnce, &properties);
         let printed = format!("{config:?} {:?} {:?}", config.consumer(1, true), config.producer(1));
         assert!(printed.contains("ali") && !printed.contains(secret), "{printed}");
         assert_eq!(config.admin().get("sasl.password"), None);
@@ -503,7 +496,7 @@ mod tests {
 
     #[test]
     fn librdkafka_accepts_every_default() {
-        for guarantee in [Guarantee::ExactlyOnceV2, Guarantee::AtLeastOnce] {
+        for guarantee in [ProcessingGuarantee::ExactlyOnce, ProcessingGuarantee::AtLeastOnce] {
             let config = config(guarantee, &[]);
             for properties in [config.consumer(1, true), config.restore(1), config.producer(1), config.admin()] {
                 for (key, value) in &properties.0 {

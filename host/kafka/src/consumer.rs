@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TopicPartition};
 use millstream_core::port::{
     CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, ResetPosition, Waker,
 };
 use millstream_core::{Error, Kind, Result};
 
-use crate::config::{Guarantee, KafkaConfig};
+use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
 use crate::membership::{Member, Membership, Rebalance};
 use crate::native::{AdminRequest, Client, MessageBuffer, PartitionList, Queue, Role, Wakeup, is_fatal_code};
@@ -65,7 +66,7 @@ impl KafkaConsumer {
             bell,
             member: Member::new(config.application_id(), membership),
             buffer: MessageBuffer::default(),
-            reads_committed: config.guarantee() == Guarantee::ExactlyOnceV2,
+            reads_committed: config.guarantee() == ProcessingGuarantee::ExactlyOnce,
         })
     }
 
@@ -87,7 +88,9 @@ impl KafkaConsumer {
         self.client.unsubscribe();
         let start = Instant::now();
         while start.elapsed() < LEAVE_TIMEOUT {
+            // The member is nobody as soon as its farewell is under way.
             if self.client.group_metadata().is_none_or(|metadata| metadata.member_id.is_empty()) {
+                self.client.close_consumer();
                 return;
             }
             if let Some(event) = Client::poll(&self.events, Duration::from_millis(10))

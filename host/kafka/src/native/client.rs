@@ -84,6 +84,12 @@ impl Client {
         unsafe { c::rd_kafka_unsubscribe(self.as_ptr()) };
     }
 
+    /// Closes the consumer: waits, for some seconds at most, until the coordinator knows that a member has left.
+    pub(crate) fn close_consumer(&self) {
+        // SAFETY: the handle lives.
+        unsafe { c::rd_kafka_consumer_close(self.as_ptr()) };
+    }
+
     /// Replaces the assignment; `None` gives up all partitions.
     pub(crate) fn assign(&self, partitions: Option<&PartitionList>) -> Result<(), NativeError> {
         let list = partitions.map_or(ptr::null_mut(), PartitionList::as_ptr);

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TaskId, TopicName, TopicPartition};
 use millstream_core::port::{Broker, Consumer, Fetched, MembershipEvent, Producer, ProducerRecord};
 use millstream_core::record::Headers;
-use millstream_kafka::{
-    Guarantee, InternalTopic, KafkaAdmin, KafkaBroker, KafkaConfig, KafkaConsumer, KafkaSettings, Membership,
-};
+use millstream_kafka::{InternalTopic, KafkaAdmin, KafkaBroker, KafkaConfig, KafkaConsumer, KafkaSettings, Membership};
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// An application with an id of its own.
 pub struct App {
     pub id: String,
-    pub guarantee: Guarantee,
+    pub guarantee: ProcessingGuarantee,
     pub properties: BTreeMap<String, String>,
 }
 
@@ -28,7 +27,7 @@ pub fn brokers() -> String {
 }
 
 impl App {
-    pub fn new(guarantee: Guarantee) -> Self {
+    pub fn new(guarantee: ProcessingGuarantee) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         let id = format!("test-{since}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -36,7 +35,7 @@ impl App {
     }
 
     pub fn exactly_once() -> Self {
-        Self::new(Guarantee::ExactlyOnceV2)
+        Self::new(ProcessingGuarantee::ExactlyOnce)
     }
 
     pub fn config(&self, process: &str) -> KafkaConfig {
@@ -59,7 +58,9 @@ impl App {
     /// Creates a topic of this application.
     pub fn topic(&self, name: &str, partitions: i32) -> TopicName {
         let name = format!("{}-{name}", self.id);
-        let topic = InternalTopic { name: name.clone(), partitions, replication: 1, configs: Vec::new() };
+        // Tests write timestamps of 1970, which retention would delete.
+        let configs = vec![("retention.ms".to_owned(), "-1".to_owned())];
+        let topic = InternalTopic { name: name.clone(), partitions, replication: 1, configs };
         self.admin().ensure_topics(&[topic]).expect("the topic is created");
         TopicName::from(name)
     }

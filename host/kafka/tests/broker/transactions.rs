@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use millstream_core::Kind;
+use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TopicPartition};
 use millstream_core::port::{
     ChangelogReader, CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, Producer, ProducerRecord,
     ResetPosition,
 };
 use millstream_core::record::{Headers, RecordBatch, pack_header};
-use millstream_kafka::{Guarantee, KafkaChangelogReader};
+use millstream_kafka::KafkaChangelogReader;
 
 use crate::cluster::{App, eventually, next_event, record, take, values};
 
@@ -117,6 +118,16 @@ fn aborted_records_are_never_seen_and_the_position_passes_control_records() {
     });
     assert!(start.elapsed() < Duration::from_secs(1), "the end was known after {:?}", start.elapsed());
 
+    // Nothing but aborted records at the end: 9, abort 10.
+    send_in_transaction(&mut *producer, &topic, &["9"]);
+    producer.abort_transaction().expect("abort");
+    eventually("the end behind aborted records", || {
+        assert_eq!(consumer.take(&partition, 10, &mut fetched).expect("take"), 0);
+        let position = consumer.position(&partition).expect("a position");
+        assert!(position <= Offset(11), "{position} is not there yet: a commit of it would lose a record");
+        (position == Offset(11) && consumer.lag(&partition) == Lag::CaughtUp).then_some(())
+    });
+
     consumer.seek(&partition, Offset(2)).expect("seek");
     assert_eq!(consumer.position(&partition), Some(Offset(2)));
     assert_eq!(values(&take(&mut consumer, &partition, 2)), ["5", "7"]);
@@ -190,7 +201,7 @@ fn offsets_of_a_stale_member_are_refused() {
 
 #[test]
 fn at_least_once_commits_without_a_transaction() {
-    let app = App::new(Guarantee::AtLeastOnce);
+    let app = App::new(ProcessingGuarantee::AtLeastOnce);
     let topic = app.topic("at-least-once", 1);
     let partition = TopicPartition::new(topic.clone(), 0);
     let mut producer = app.producer("p", &[]);
@@ -223,7 +234,7 @@ fn a_changelog_is_read_to_the_end_that_it_had_at_the_start() {
     let app = App::exactly_once();
     let topic = app.topic("changelog", 1);
     let partition = TopicPartition::new(topic.clone(), 0);
-    let mut producer = app.producer("p", &[partition.clone()]);
+    let mut producer = app.producer("p", std::slice::from_ref(&partition));
     assert_eq!(producer.last_offset(&partition), None);
     send_in_transaction(&mut *producer, &topic, &["0", "1"]);
     assert_eq!(producer.last_offset(&partition), Some(Offset(1)));

@@ -1,0 +1,223 @@
+//! The command line: what can be asked, and with which options.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use millstream_core::id::TopicName;
+use millstream_core::topology::check_topic_name;
+
+use crate::config::{GroupProtocol, Overrides};
+use crate::dev::input::InputSpec;
+use crate::dev::view::FormatRule;
+
+/// What `--help` says of exit codes.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   ended as it should
+  64  the command line or the manifest is wrong
+  70  a bug of millstream
+  1   anything else: broker, disk, plugin";
+
+/// Runs stream processors written in any language that compiles to WebAssembly.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "millstream", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// How log lines are written, to standard error.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be asked of `millstream`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run an application on Kafka.
+    #[command(after_help = EXIT_CODES)]
+    Run(RunArgs),
+    /// Run an application without a broker, on files and the terminal.
+    #[command(after_help = EXIT_CODES)]
+    Dev(DevArgs),
+    /// Check a manifest, and tell all its mistakes at once.
+    #[command(after_help = EXIT_CODES)]
+    Validate(ValidateArgs),
+    /// Show the topology of an application.
+    #[command(after_help = EXIT_CODES)]
+    Topology(TopologyArgs),
+    /// Build a plugin: a Rust directory or a core module becomes a component.
+    #[command(after_help = EXIT_CODES)]
+    Build(BuildArgs),
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `millstream run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// The application's manifest.
+    #[arg(value_name = "APP")]
+    pub manifest: PathBuf,
+    /// At the end give the tasks up at once. Otherwise they wait for this process to come back, for as long as the session lasts.
+    #[arg(long)]
+    pub leave_on_stop: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the command's help text")]
+    pub overrides: OverrideArgs,
+}
+
+/// Options that are stronger than the manifest.
+#[derive(Clone, Debug, Default, Args)]
+pub struct OverrideArgs {
+    /// Who decides which process runs which task, instead of the manifest's `group-protocol`.
+    #[arg(long, value_enum, value_name = "PROTOCOL")]
+    pub group_protocol: Option<GroupProtocol>,
+    /// Where state is kept, instead of the manifest's `state-dir`.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+impl From<OverrideArgs> for Overrides {
+    fn from(args: OverrideArgs) -> Self {
+        Self { group_protocol: args.group_protocol, state_dir: args.state_dir }
+    }
+}
+
+/// `millstream dev`.
+#[derive(Clone, Debug, Args)]
+pub struct DevArgs {
+    /// The application's manifest.
+    #[arg(value_name = "APP")]
+    pub manifest: PathBuf,
+    /// Write the lines of a file (`-` is standard input) to a topic; may be repeated.
+    #[arg(long, value_name = "TOPIC=PATH")]
+    pub input: Vec<InputSpec>,
+    /// Print the records of a topic; may be repeated. Without it, those of all fixed topics that the application writes to.
+    #[arg(long, value_name = "TOPIC")]
+    pub print: Vec<TopicName>,
+    /// How the bytes of a field (key, value, headers) are printed: auto, string, long, integer, double, json or base64; may be
+    /// repeated.
+    #[arg(long, value_name = "[[TOPIC:]FIELD=]FORMAT", value_delimiter = ',')]
+    pub format: Vec<FormatRule>,
+    /// Each line of the input is a value, instead of a record in JSON.
+    #[arg(long)]
+    pub lines: bool,
+    /// At the end of a file, wait for more.
+    #[arg(long)]
+    pub follow: bool,
+    /// Keep topics and positions in this folder, so that the next run goes on where this one ends.
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// The number of partitions of a topic; may be repeated.
+    #[arg(long, value_name = "TOPIC=N")]
+    pub partitions: Vec<TopicPartitions>,
+    /// Where state is kept, instead of the manifest's `state-dir`; in memory without `--log-dir`.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// `TOPIC=N`: the number of partitions of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPartitions {
+    /// The topic.
+    pub topic: TopicName,
+    /// Its number of partitions, at least 1.
+    pub partitions: i32,
+}
+
+/// The most partitions that a topic of the embedded log may have: each costs a few files and a task.
+const PARTITIONS_MAX: i32 = 1024;
+
+impl FromStr for TopicPartitions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (topic, number) = text.split_once('=').ok_or_else(|| format!("`{text}` is not TOPIC=N"))?;
+        check_topic_name(topic).map_err(|why| format!("topic {topic:?} {why}"))?;
+        let partitions = number.parse().ok().filter(|number| (1..=PARTITIONS_MAX).contains(number));
+        let partitions = partitions.ok_or_else(|| format!("`{number}` is not a number from 1 to {PARTITIONS_MAX}"))?;
+        Ok(Self { topic: TopicName::from(topic), partitions })
+    }
+}
+
+/// `millstream validate`.
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// The application's manifest.
+    #[arg(value_name = "APP", required_unless_present = "schema")]
+    pub manifest: Option<PathBuf>,
+    /// Print every setting in force and where it came from; secrets are hidden.
+    #[arg(long)]
+    pub print: bool,
+    /// Print the JSON Schema of manifests, for editors.
+    #[arg(long, conflicts_with_all = ["manifest", "print"])]
+    pub schema: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "a doc comment here would replace the command's help text")]
+    pub overrides: OverrideArgs,
+}
+
+/// `millstream topology`.
+#[derive(Clone, Debug, Args)]
+pub struct TopologyArgs {
+    /// The application's manifest.
+    #[arg(value_name = "APP")]
+    pub manifest: PathBuf,
+    /// How it is shown.
+    #[arg(long, value_enum, default_value_t = TopologyFormat::Text)]
+    pub format: TopologyFormat,
+}
+
+/// How a topology is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TopologyFormat {
+    /// As Kafka's `Topology#describe` prints it.
+    Text,
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// A graph for Graphviz.
+    Dot,
+    /// For programs.
+    Json,
+}
+
+/// `millstream build`.
+#[derive(Clone, Debug, Args)]
+pub struct BuildArgs {
+    /// A directory with a Cargo.toml (of a plugin, or of a workspace of plugins), or a core module (.wasm).
+    #[arg(value_name = "SOURCE", default_value = ".")]
+    pub source: PathBuf,
+    /// Where the component is written.
+    #[arg(long, value_name = "PATH")]
+    pub out: Option<PathBuf>,
+    /// The world of a core module that does not say it itself.
+    #[arg(long, value_name = "WORLD")]
+    pub world: Option<String>,
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Ended as it should.
+    Clean = 0,
+    /// Broker, disk, plugin, or anything else outside.
+    Other = 1,
+    /// The command line or the manifest is wrong.
+    Usage = 64,
+    /// A bug of millstream.
+    Internal = 70,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

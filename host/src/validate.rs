@@ -1,0 +1,96 @@
+//! `millstream validate`: all mistakes of a manifest at once, or a summary of what it describes.
+
+use std::io::{self, Write};
+
+use millstream_core::topology::{NodeKind, SourceTopics, Topology};
+
+use crate::cli::{Exit, ValidateArgs};
+use crate::config::{self, Application, Mistakes};
+
+/// Validates; the summary goes to `out`, mistakes and warnings to `errors`.
+///
+/// # Errors
+///
+/// When `out` or `errors` can't be written.
+pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
+    let Some(path) = args.manifest else {
+        writeln!(out, "{:#}", config::json_schema())?;
+        return Ok(Exit::Clean);
+    };
+    let application = match config::load(&path, &args.overrides.into()) {
+        Ok(application) => application,
+        Err(mistakes) => return refuse(&mistakes, errors),
+    };
+    for warning in &application.warnings {
+        writeln!(errors, "{}:{}:{}: warning: {}", path.display(), warning.line, warning.column, warning.message)?;
+    }
+    let missing = application.missing_components();
+    if !missing.is_empty() {
+        return refuse(&Mistakes { path, mistakes: missing }, errors);
+    }
+    for unresolved in application.settings.kafka.resolve().err().unwrap_or_default() {
+        writeln!(errors, "{}: warning: {unresolved}", path.display())?;
+    }
+    if args.print { print_settings(&application, out)? } else { summarise(&application, out)? }
+    Ok(Exit::Clean)
+}
+
+fn refuse(mistakes: &Mistakes, errors: &mut dyn Write) -> io::Result<Exit> {
+    writeln!(errors, "{mistakes}")?;
+    let count = mistakes.mistakes.len();
+    writeln!(errors, "{}", if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") })?;
+    Ok(Exit::Usage)
+}
+
+fn summarise(application: &Application, out: &mut dyn Write) -> io::Result<()> {
+    let topology = &application.topology;
+    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    writeln!(out, "{} describes application {:?}", application.path.display(), topology.application_id())?;
+    writeln!(
+        out,
+        "  {}, {}, {}, {}",
+        count(topology.sub_topologies().len(), "sub-topology", "sub-topologies"),
+        count(topology.nodes().len(), "node", "nodes"),
+        count(topology.stores().len(), "store", "stores"),
+        count(application.settings.plugins.len(), "plugin", "plugins"),
+    )?;
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    for node in topology.nodes() {
+        match &node.kind {
+            NodeKind::Source(source) if !source.internal => match &source.topics {
+                SourceTopics::Names(topics) => reads.extend(topics.iter().map(ToString::to_string)),
+                SourceTopics::Pattern(pattern) => reads.push(format!("{pattern} (pattern)")),
+            },
+            NodeKind::Sink(sink) if !sink.internal => {
+                writes.push(sink.topic.name().map_or_else(|| "topics named by records".into(), ToString::to_string));
+            }
+            _ => {}
+        }
+    }
+    writes.dedup();
+    for (what, topics) in [("reads", reads), ("writes", writes), ("makes", internal_topics(topology))] {
+        if !topics.is_empty() {
+            writeln!(out, "  {what:<7} {}", topics.join(", "))?;
+        }
+    }
+    Ok(())
+}
+
+fn internal_topics(topology: &Topology) -> Vec<String> {
+    let repartitions = topology.repartitions().iter().map(|repartition| repartition.topic.to_string());
+    let logged = topology.stores().iter().filter(|store| store.logged);
+    repartitions.chain(logged.map(|store| topology.changelog_topic(&store.name).to_string())).collect()
+}
+
+/// Prints a manifest that says the same, with the origin of each value.
+fn print_settings(application: &Application, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = "";
+    for setting in &application.effective {
+        if setting.table != table {
+            writeln!(out, "{}[{}]", if table.is_empty() { "" } else { "\n" }, setting.table)?;
+            table = &setting.table;
+        }
+        writeln!(out, "{:<48} # {}", format!("{} = {}", setting.key, setting.value), setting.origin)?;
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -12,17 +13,17 @@ export MILLSTREAM := $(TARGET)/release/millstream
 
 APP := plugins/word-count/millstream.toml
 APP_PLUGINS := plugins/words
-PLUGINS := $(patsubst %/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml))
 
 # Workspaces of their own, with tests that need neither Wasm nor the host.
 GUEST_WORKSPACES := $(wildcard plugins/Cargo.toml guest-sdk/rust/Cargo.toml)
 
-# Tests are told apart by their name: kafka_* needs a broker, sim* is the fault simulator, all others run anywhere.
-TEST_DIRS := tests/tests host/tests $(wildcard host/*/tests)
-TESTS := $(notdir $(basename $(wildcard $(TEST_DIRS:=/*.rs))) $(patsubst %/main.rs,%,$(wildcard $(TEST_DIRS:=/*/main.rs))))
+# Tests are told apart by their name: kafka_* (and all of host/kafka) need a broker, sim* is the fault simulator, all others run anywhere.
+tests_in = $(notdir $(basename $(wildcard $(1:=/*.rs))) $(patsubst %/main.rs,%,$(wildcard $(1:=/*/main.rs))))
+TESTS := $(call tests_in,tests/tests host/tests $(wildcard host/*/tests))
+ADAPTER_TESTS := $(call tests_in,host/kafka/tests)
 KAFKA_TESTS := $(filter kafka_%,$(TESTS))
 SIM_TESTS := $(filter sim%,$(TESTS))
-UNIT_TESTS := $(filter-out $(KAFKA_TESTS) $(SIM_TESTS),$(TESTS))
+UNIT_TESTS := $(sort $(filter-out $(ADAPTER_TESTS) $(KAFKA_TESTS) $(SIM_TESTS),$(TESTS)))
 
 # Always the whole workspace in one profile: another selection of packages can mean other features, and then librdkafka and RocksDB
 # are compiled once more (20 minutes).
@@ -39,18 +40,16 @@ help: ## list the targets, in the order a newcomer needs them
 
 run: ## word count without a broker, over real text: INPUT=path (default README.md)
 	@.ci/install rust
-	echo "building the host without librdkafka and RocksDB (stores in memory)"
 	.ci/install guest & installing=$$! # apt-get or rustup work while cargo does
+	[ -x $(MILLSTREAM) ] || echo "building the host without librdkafka and RocksDB: 4 to 6 minutes on two cores, once"
 	cargo build --release -p millstream --no-default-features
 	wait $$installing
-	$(MAKE) $(addprefix plugin/,$(APP_PLUGINS))
-	$(MILLSTREAM) dev $(APP) --input TextLinesTopic=$(INPUT) --lines --print WordsWithCountsTopic --format long
+	$(MILLSTREAM) build $(APP_PLUGINS)
+	$(MILLSTREAM) dev $(APP) --input TextLinesTopic=$(INPUT) --lines --print WordsWithCountsTopic --format value=long
 
-run-kafka: ## the same application on a real broker, with RocksDB; Ctrl-C ends it (FOR=30s: by itself)
-	@.ci/install java & installing=$$!
-	$(MAKE) build
-	wait $$installing
-	$(MAKE) $(addprefix plugin/,$(APP_PLUGINS))
+run-kafka: build ## the same application on a real broker, with RocksDB; Ctrl-C ends it (FOR=30s: by itself)
+	@.ci/install guest java
+	$(MILLSTREAM) build $(APP_PLUGINS)
 	tests/kafka/word-count.sh $(APP) $(INPUT) $(FOR)
 
 setup: ## install all that build and test need
@@ -58,37 +57,33 @@ setup: ## install all that build and test need
 
 build: ## the host, with everything
 	@.ci/install rust host
-	echo "building the host; the first time takes about 20 minutes on two cores, half of it RocksDB"
+	compgen -G '$(TARGET)/release/deps/librocksdb*.rlib' >/dev/null \
+		|| echo "building the host: about 20 minutes on two cores, half of it RocksDB, once"
 	cargo build --release --workspace
 
 plugins: build ## every sample plugin, as a component
 	@.ci/install guest
-	$(MAKE) $(addprefix plugin/,$(PLUGINS))
+	$(MILLSTREAM) build plugins
 
-plugin/%: # one plugin directory; the host is built already
-	@$(MILLSTREAM) build $*
+test: setup check unit sim e2e ## everything, real Kafka included
 
-test: ## everything, real Kafka included
-	@started=$$SECONDS
-	$(MAKE) setup
-	$(MAKE) check
-	$(MAKE) plugins
-	$(MAKE) unit
-	$(MAKE) sim
-	$(MAKE) e2e
-	echo "all tests passed in $$((SECONDS - started)) s" >&2
+unit: plugins ## what needs no broker: units, whole topologies with real plugins, the rules of the house
+	@for workspace in $(GUEST_WORKSPACES); do echo "testing $$workspace"; cargo test --release --manifest-path $$workspace; done
+	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
-unit: ## what needs no broker: units, whole topologies with real plugins, the rules of the house
-	@$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT_TESTS))
-	for workspace in $(GUEST_WORKSPACES); do echo "testing $$workspace"; cargo test --release --manifest-path $$workspace; done
-
-sim: ## seeded faults at every step of a commit: SEEDS=n (default 2000), SEED=x repeats one
+sim: build ## seeded faults at every step of a commit: SEEDS=n (default 2000), SEED=x repeats one
 	@[ -n "$(SIM_TESTS)" ] || { echo "make sim: there is no tests/tests/sim*.rs"; exit 1; }
 	$(CARGO_TEST) $(addprefix --test ,$(SIM_TESTS)) -- --nocapture
 
-e2e: ## against a real broker: exactly-once under SIGKILL, restarts, restore, Java's eyes
+e2e: plugins ## against a real broker: exactly-once under SIGKILL, restarts, restore, Java's eyes
 	@[ -n "$(KAFKA_TESTS)" ] || { echo "make e2e: there is no tests/tests/kafka_*.rs"; exit 1; }
 	.ci/install java
+	broker="tests/kafka/broker.sh"; dir="--dir $(TARGET)/broker-of-adapter-tests"
+	trap '$$broker wipe $$dir' EXIT
+	$$broker wipe $$dir
+	export MILLSTREAM_TEST_BROKERS # for host/kafka/tests; kafka_* start brokers of their own, which they kill
+	MILLSTREAM_TEST_BROKERS="$$($$broker start $$dir --port auto --quick --with-process $$$$)"
+	$(CARGO_TEST) $(addprefix --test ,$(ADAPTER_TESTS))
 	$(CARGO_TEST) $(addprefix --test ,$(KAFKA_TESTS)) -- --test-threads 1
 
 check: ## formatting, lints and the rules of the house

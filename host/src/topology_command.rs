@@ -2,9 +2,7 @@
 
 use std::io::{self, Write};
 
-use millstream_core::topology::{
-    Node, NodeIndex, NodeKind, Operation, SinkTopic, SourceTopics, StoreKind, Topology,
-};
+use millstream_core::topology::{Node, NodeIndex, NodeKind, Operation, SinkTopic, SourceTopics, StoreKind, Topology};
 use serde_json::{Value, json};
 
 use crate::cli::{Exit, TopologyArgs, TopologyFormat};
@@ -196,7 +194,8 @@ fn to_json(topology: &Topology) -> Value {
 
 fn node_to_json(topology: &Topology, index: NodeIndex) -> Value {
     let node = topology.node(index);
-    let names = |nodes: &[NodeIndex]| -> Vec<&str> { nodes.iter().map(|one| topology.node(*one).name.as_str()).collect() };
+    let names =
+        |nodes: &[NodeIndex]| -> Vec<&str> { nodes.iter().map(|one| topology.node(*one).name.as_str()).collect() };
     let mut value = json!({
         "name": node.name.as_str(),
         "predecessors": names(&node.parents),

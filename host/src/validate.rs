@@ -31,7 +31,11 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
     for unresolved in application.settings.kafka.resolve().err().unwrap_or_default() {
         writeln!(errors, "{}: warning: {unresolved}", path.display())?;
     }
-    if args.print { print_settings(&application, out)? } else { summarise(&application, out)? }
+    if args.print {
+        print_settings(&application, out)?
+    } else {
+        summarise(&application, out)?
+    }
     Ok(Exit::Clean)
 }
 

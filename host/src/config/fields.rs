@@ -8,7 +8,7 @@ use millstream_core::topology::check_topic_name;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Key, Kind, Section};
+use super::keys::{Key, Kind, LATER, Section};
 use super::mistake::Notes;
 use super::nearest::hint;
 use super::quantity::{parse_duration, parse_size, show_duration, show_size};
@@ -58,7 +58,7 @@ impl Fields {
         };
         for (written, value) in table.iter() {
             let Some(key) = section.key(written.get_ref()) else {
-                notes.mistake(&written.span(), fields.unknown(written.get_ref()));
+                notes.mistake(&written.span(), fields.unknown(&dotted(written.get_ref(), value.get_ref())));
                 continue;
             };
             match read_value(key, value, notes, &fields.title()) {
@@ -182,6 +182,20 @@ impl Fields {
     }
 }
 
+/// The whole of a dotted key: Kafka Streams' `commit.interval.ms = 100` is a table in a table in TOML.
+fn dotted(name: &str, value: &DeValue<'_>) -> String {
+    let mut whole = name.to_owned();
+    let mut value = value;
+    while let DeValue::Table(table) = value
+        && let [(name, _, inner)] = in_order(table)[..]
+    {
+        whole.push('.');
+        whole.push_str(name);
+        value = inner.get_ref();
+    }
+    whole
+}
+
 /// Entries of a table in the order in which they are written.
 pub(super) fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, Span, &'t Spanned<DeValue<'i>>)> {
     let mut entries: Vec<_> = table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
@@ -211,7 +225,10 @@ pub(super) fn read_properties(
                 }
                 other => {
                     let found = describe(other);
-                    notes.mistake(&value.span(), format!("`{name}` in {title}: expected a text, a number, true or false, found {found}"));
+                    notes.mistake(
+                        &value.span(),
+                        format!("`{name}` in {title}: expected a text, a number, true or false, found {found}"),
+                    );
                     continue;
                 }
             };
@@ -234,6 +251,9 @@ fn read_value(key: &Key, value: &Spanned<DeValue<'_>>, notes: &mut Notes<'_>, ti
                 Some(number) => Ok(Value::Integer(number)),
                 None => Err(format!("expected a whole number from {min} to {max}, found {}", number.as_str())),
             }
+        }
+        (Kind::Choice(_), DeValue::String(text)) if LATER.contains(&(key.name, text)) => {
+            Err(format!("{text:?} is not yet in this version; expected {}", expected(key.kind)))
         }
         (kind, DeValue::String(text)) => parse_text(kind, text),
         (kind, other) => Err(format!("expected {}, found {}", expected(kind), describe(other))),
@@ -351,4 +371,32 @@ fn first_sentence(text: &str) -> String {
     let sentence = text.split_once(['.', ';']).map_or(text, |(sentence, _)| sentence);
     let mut characters = sentence.chars();
     characters.next().map(|first| first.to_lowercase().collect::<String>() + characters.as_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::SECTIONS;
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_of_its_key() {
+        let defaults = SECTIONS.iter().flat_map(|section| section.keys).filter_map(|key| Some((key, key.default?)));
+        let mut count = 0;
+        for (key, default) in defaults {
+            assert!(parse_default(key.kind, default).is_some(), "{} = {default}", key.name);
+            count += 1;
+        }
+        assert!(count > 10);
+    }
+
+    #[test]
+    fn a_word_of_a_later_version_is_not_a_word_of_this_one() {
+        let keys = || SECTIONS.iter().flat_map(|section| section.keys);
+        for (name, word) in LATER {
+            let known = keys().filter(|key| key.name == *name).map(|key| key.kind);
+            let words: Vec<&str> =
+                known.flat_map(|kind| if let Kind::Choice(words) = kind { words } else { &[] }).copied().collect();
+            assert!(!words.is_empty() && !words.contains(word), "{name} = {word}");
+        }
+    }
 }

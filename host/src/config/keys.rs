@@ -79,8 +79,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// All tables, in the order in which people write them.
-pub const SECTIONS: &[Section] =
-    &[APPLICATION, TOPIC, KAFKA, PLUGINS, STORES, SOURCES, PROCESSORS, SINKS];
+pub const SECTIONS: &[Section] = &[APPLICATION, TOPIC, KAFKA, PLUGINS, STORES, SOURCES, PROCESSORS, SINKS];
 
 /// `[application]`.
 pub const APPLICATION: Section = Section {
@@ -153,6 +152,7 @@ pub const APPLICATION: Section = Section {
         ("num-standby-replicas", "standby copies of state are not yet in this version; remove it"),
         ("application-server", "interactive queries are not yet in this version; remove it"),
         ("bootstrap-servers", "it belongs to [kafka], as \"bootstrap.servers\""),
+        ("application-id", "it is called `id` here"),
         ("name", "an application is known by its `id`"),
     ],
 };
@@ -205,7 +205,8 @@ pub const STORES: Section = Section {
     keys: &[
         key("type", Kind::Choice(&["key-value", "timestamped-key-value"]), "What it keeps.").required(),
         key("backend", Kind::Choice(&["rocksdb", "memory"]), "Where it keeps it.").or("rocksdb"),
-        key("logging", Kind::Flag, "Whether its changes go to a changelog topic, from which it can be restored.").or("true"),
+        key("logging", Kind::Flag, "Whether its changes go to a changelog topic, from which it can be restored.")
+            .or("true"),
         key("changelog", Kind::Properties, "Topic configurations of its changelog."),
     ],
     refused: &[
@@ -221,7 +222,11 @@ pub const SOURCES: Section = Section {
     about: "A node that reads topics.",
     keys: &[
         key("topics", Kind::Texts, "The topics that it reads."),
-        key("pattern", Kind::Text, "A regular expression: it reads all topics whose whole name matches, later ones too."),
+        key(
+            "pattern",
+            Kind::Text,
+            "A regular expression: it reads all topics whose whole name matches, later ones too.",
+        ),
         key(
             "timestamp-extractor",
             Kind::Choice(&["fail-on-invalid", "log-and-skip", "use-partition-time", "wall-clock"]),
@@ -235,7 +240,10 @@ pub const SOURCES: Section = Section {
         )
         .or("earliest"),
     ],
-    refused: &[("inputs", "a source reads topics; name them in `topics`"), ("topic", "it is a list here: `topics = [\"..\"]`")],
+    refused: &[
+        ("inputs", "a source reads topics; name them in `topics`"),
+        ("topic", "it is a list here: `topics = [\"..\"]`"),
+    ],
 };
 
 /// `[processors.*]`.
@@ -245,7 +253,11 @@ pub const PROCESSORS: Section = Section {
     about: "A node that handles records: a processor of a plugin, or a native operator.",
     keys: &[
         key("inputs", Kind::Texts, "The nodes that forward to it.").required(),
-        key("plugin", Kind::Text, "The plugin, by its name under [plugins]; of an operator, the one that has its function."),
+        key(
+            "plugin",
+            Kind::Text,
+            "The plugin, by its name under [plugins]; of an operator, the one that has its function.",
+        ),
         key("processor", Kind::Text, "The processor, where the plugin has several."),
         key("config", Kind::Properties, "Settings that the processor gets when it starts."),
         key(
@@ -270,7 +282,10 @@ pub const PROCESSORS: Section = Section {
         key("name", Kind::Text, "The name of the repartition topic, between the application's id and `-repartition`."),
         key("partitions", Kind::Integer(1, 1_000_000), "The number of partitions of the repartition topic."),
     ],
-    refused: &[("topic", "a processor has no topic; sources and sinks have"), ("input", "it is a list: `inputs = [\"..\"]`")],
+    refused: &[
+        ("topic", "a processor has no topic; sources and sinks have"),
+        ("input", "it is a list: `inputs = [\"..\"]`"),
+    ],
 };
 
 /// `[sinks.*]`.
@@ -287,8 +302,25 @@ pub const SINKS: Section = Section {
             "Takes the topic from each record: `key`, or `header:` and a header's name. The topics must exist.",
         ),
     ],
-    refused: &[("topics", "a sink writes to one topic: `topic = \"..\"`"), ("input", "it is a list: `inputs = [\"..\"]`")],
+    refused: &[
+        ("topics", "a sink writes to one topic: `topic = \"..\"`"),
+        ("input", "it is a list: `inputs = [\"..\"]`"),
+    ],
 };
+
+/// Words of Kafka Streams and of the design that a later version will know, with their keys.
+pub const LATER: &[(&str, &str)] = &[
+    ("group-protocol", "streams"),
+    ("operator", "aggregate"),
+    ("operator", "join"),
+    ("operator", "reduce"),
+    ("operator", "split"),
+    ("operator", "suppress"),
+    ("operator", "table"),
+    ("type", "session"),
+    ("type", "versioned"),
+    ("type", "window"),
+];
 
 /// The section called `name`.
 #[must_use]

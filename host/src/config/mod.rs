@@ -18,9 +18,7 @@ use millstream_core::topology::Topology;
 pub use mistake::{Mistake, Mistakes};
 pub use schema::json_schema;
 pub use secret::{HIDDEN, KafkaProperties, UnresolvedReference};
-pub use settings::{
-    EffectiveSetting, GroupProtocol, InternalTopicSettings, PluginSettings, Settings, StateSettings,
-};
+pub use settings::{EffectiveSetting, GroupProtocol, InternalTopicSettings, PluginSettings, Settings, StateSettings};
 
 /// An application, as its manifest describes it.
 #[derive(Clone, Debug)]
@@ -53,7 +51,8 @@ impl Application {
         missing
             .map(|(name, plugin)| {
                 let path = plugin.component.display();
-                let message = format!("`component` in [plugins.{name}]: there is no file {path}; build it, or correct the path");
+                let message =
+                    format!("`component` in [plugins.{name}]: there is no file {path}; build it, or correct the path");
                 self.mistake_at(&format!("plugins.{name}"), "component", message)
             })
             .collect()

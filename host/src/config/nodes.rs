@@ -16,7 +16,7 @@ use super::reader::Tables;
 pub(super) fn build(tables: &Tables, notes: &mut Notes<'_>) -> Option<Topology> {
     let id = tables.application.as_ref().and_then(|application| application.text("id")).unwrap_or_default();
     let mut builder = TopologyBuilder::new(id);
-    if !tables.nodes.iter().any(|node| node.section.name == "sources") {
+    if !tables.has_sources {
         let place = tables.application.as_ref().map_or(0..0, |application| application.span.clone());
         notes.mistake(&place, "there are no [sources.*], so nothing would be read; add at least one");
     }
@@ -40,7 +40,12 @@ pub(super) fn build(tables: &Tables, notes: &mut Notes<'_>) -> Option<Topology> 
     match builder.build() {
         Ok(topology) => Some(topology),
         Err(errors) => {
-            errors.iter().for_each(|error| note(error, tables, notes));
+            // A store that is named wrongly where it is used seems not to be used at all: one mistake, not two.
+            let has_unknown_store = errors.iter().any(|error| matches!(error.about, About::UnknownStore(_)));
+            let is_sequel = |error: &&TopologyError| {
+                has_unknown_store && matches!((&error.subject, &error.about), (Subject::Store(_), About::Whole))
+            };
+            errors.iter().filter(|error| !is_sequel(error)).for_each(|error| note(error, tables, notes));
             None
         }
     }
@@ -104,7 +109,8 @@ fn sink_topic(node: &Fields, notes: &mut Notes<'_>) -> SinkTopic {
         (None, Some("key"), _) => SinkTopic::FromKey,
         (None, _, Some(header)) if !header.is_empty() => SinkTopic::FromHeader(header.into()),
         (None, Some(other), _) => {
-            let message = format!("`topic-from` in {}: expected \"key\" or \"header:NAME\", found {other:?}", node.title());
+            let message =
+                format!("`topic-from` in {}: expected \"key\" or \"header:NAME\", found {other:?}", node.title());
             notes.mistake(&node.span_of("topic-from"), message);
             SinkTopic::FromKey
         }
@@ -121,7 +127,8 @@ fn store_declaration(store: &Fields, notes: &mut Notes<'_>) -> StoreDeclaration 
     let logged = store.flag("logging").unwrap_or(true);
     let changelog_config = store.properties("changelog");
     if !logged && !changelog_config.is_empty() {
-        let message = format!("{} has no changelog to configure, because `logging` is false; remove one of them", store.title());
+        let message =
+            format!("{} has no changelog to configure, because `logging` is false; remove one of them", store.title());
         notes.mistake(&store.span_of("changelog"), message);
     }
     StoreDeclaration {
@@ -239,12 +246,15 @@ fn note(error: &TopologyError, tables: &Tables, notes: &mut Notes<'_>) {
             let forwarding = tables.nodes.iter().filter(|node| node.section.name != "sinks" && node.name != *name);
             (span_in(fields, "inputs", input), hint(input, forwarding.map(|node| node.name.as_str())))
         }
-        About::Stores if ["store", "stores"].iter().any(|key| fields.is_written(key) && fields.value(key).is_none()) => {
+        About::Stores
+            if ["store", "stores"].iter().any(|key| fields.is_written(key) && fields.value(key).is_none()) =>
+        {
             return;
         }
         About::Stores => (fields.span_of(if fields.is_written("store") { "store" } else { "stores" }), String::new()),
         About::UnknownStore(store) => {
-            let span = if fields.is_written("store") { fields.span_of("store") } else { span_in(fields, "stores", store) };
+            let span =
+                if fields.is_written("store") { fields.span_of("store") } else { span_in(fields, "stores", store) };
             (span, hint(store, tables.stores.iter().map(|known| known.name.as_str())))
         }
         About::Topic(topic) => {

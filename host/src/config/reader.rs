@@ -30,6 +30,8 @@ pub(super) struct Tables {
     pub nodes: Vec<Fields>,
     pub kafka: BTreeMap<String, (Span, String)>,
     pub topic: BTreeMap<String, (Span, String)>,
+    /// Whether something is written under `sources`, right or wrong.
+    pub has_sources: bool,
 }
 
 pub(super) fn read(text: &str, path: &Path, overrides: &Overrides) -> Result<Application, Mistakes> {
@@ -73,6 +75,7 @@ fn read_tables(document: &DeTable<'_>, notes: &mut Notes<'_>) -> Tables {
         nodes: Vec::new(),
         kafka: BTreeMap::new(),
         topic: BTreeMap::new(),
+        has_sources: false,
     };
     for (name, span, value) in in_order(document) {
         let Some(section) = keys::section(name) else {
@@ -83,8 +86,10 @@ fn read_tables(document: &DeTable<'_>, notes: &mut Notes<'_>) -> Tables {
             notes.mistake(&span, format!("unknown {what} `{name}`{rest}"));
             continue;
         };
+        tables.has_sources |= name == "sources";
         let DeValue::Table(table) = value.get_ref() else {
-            notes.mistake(&span, format!("`{name}` must be a table: [{name}]"));
+            let shape = if section.is_named { format!("[{name}.NAME]") } else { format!("[{name}]") };
+            notes.mistake(&span, format!("`{name}` must be a table; write {shape}"));
             continue;
         };
         match section.name {
@@ -103,7 +108,7 @@ fn read_tables(document: &DeTable<'_>, notes: &mut Notes<'_>) -> Tables {
 fn read_named(section: &'static Section, table: &DeTable<'_>, notes: &mut Notes<'_>, into: &mut Vec<Fields>) {
     for (name, span, value) in in_order(table) {
         let DeValue::Table(inner) = value.get_ref() else {
-            let message = format!("[{}] holds one table for each name: [{}.{name}]", section.name, section.name);
+            let message = format!("[{}] holds one table for each name; write [{}.{name}]", section.name, section.name);
             notes.mistake(&span, message);
             continue;
         };
@@ -168,7 +173,8 @@ fn check_application(tables: &Tables, notes: &mut Notes<'_>) {
     // The shortest suffix of an internal topic must fit behind the id; longer names are checked with their stores.
     let id_length_max = TOPIC_NAME_LENGTH_MAX - "-x-repartition".len();
     if application.text("id").is_some_and(|id| id.len() > id_length_max) {
-        let message = format!("`id` has more than {id_length_max} characters, so no internal topic's name could hold it");
+        let message =
+            format!("`id` has more than {id_length_max} characters, so no internal topic's name could hold it");
         notes.mistake(&application.span_of("id"), message);
     }
 }
@@ -195,7 +201,10 @@ fn read_plugin(
     let digest = plugin.text("digest").map(|digest| {
         let hexadecimal = digest.strip_prefix("sha256:").unwrap_or_default().to_ascii_lowercase();
         if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let message = format!("`digest` in {}: expected `sha256:` and 64 hexadecimal digits, found {digest:?}", plugin.title());
+            let message = format!(
+                "`digest` in {}: expected `sha256:` and 64 hexadecimal digits, found {digest:?}",
+                plugin.title()
+            );
             notes.mistake(&plugin.span_of("digest"), message);
         }
         hexadecimal
@@ -216,7 +225,8 @@ fn read_plugin(
     }
     let component = plugin.text("component")?;
     if let Some((scheme, _)) = component.split_once("://") {
-        let message = format!("`component` in {}: {scheme}:// is not yet in this version; give a file's path", plugin.title());
+        let message =
+            format!("`component` in {}: {scheme}:// is not yet in this version; give a file's path", plugin.title());
         notes.mistake(&plugin.span_of("component"), message);
     }
     let settings = PluginSettings {

@@ -68,8 +68,9 @@ impl KafkaProperties {
                 let path = self.folder.join(path);
                 let text = std::fs::read_to_string(&path);
                 // Editors and `echo` end a file with a newline that is no part of the secret.
-                text.map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
-                    .map_err(|error| format!("can't read {}: {error}; check the path and who may read it", path.display()))
+                text.map(|text| text.trim_end_matches(['\n', '\r']).to_owned()).map_err(|error| {
+                    format!("can't read {}: {error}; check the path and who may read it", path.display())
+                })
             }
         }
     }

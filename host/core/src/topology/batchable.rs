@@ -37,3 +37,40 @@ impl Topology {
         is_single || (are_fixed && distinct.len() == sink_topics.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::parse;
+
+    #[test]
+    fn batches_go_only_where_nobody_can_tell() {
+        for (declarations, expected, why) in [
+            ("source in t", true, "nothing below"),
+            ("source in t\nprocessor p in s\nsink out o p", true, "a chain"),
+            ("source in t\nprocessor p in\nsink a o1 p\nsink b o2 p", true, "a split into different topics"),
+            ("source in t\nprocessor p in s\nprocessor q in r", true, "a split with stores of their own"),
+            ("source in t\nprocessor p in\nprocessor q in\nmerge m p,q", false, "paths that meet again"),
+            ("source in t\nprocessor p in\nmerge m in,p\nsink out o m", false, "a path and its shortcut"),
+            ("source in t\nprocessor p in s\nprocessor q p s", false, "a store of two nodes"),
+            ("source in t\nprocessor p in\nsink a o p\nsink b o p", false, "two sinks of one topic"),
+            ("source in t\nprocessor p in\nsink a header:x p\nsink b o p", false, "a sink that may write anywhere"),
+            ("source in t\nsink a key in", true, "one sink that may write anywhere"),
+            ("source in t\ngroup-by g in\ncount c g s\ncount d g r", true, "two repartitions"),
+        ] {
+            let topology = parse("app", declarations).build().expect("a topology");
+            let source = topology.find_node("in").expect("a source");
+            assert_eq!(topology.is_batchable(source), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_source_reaches_counts_for_it() {
+        let topology = parse(
+            "app",
+            "source in t\nsource other u\nprocessor p in s\nprocessor q other\nprocessor r q s\nmerge m q,r",
+        );
+        let topology = topology.build().expect("a topology");
+        assert!(topology.is_batchable(topology.find_node("in").expect("a source")));
+        assert!(!topology.is_batchable(topology.find_node("other").expect("a source")));
+    }
+}

@@ -297,3 +297,146 @@ fn claim<'a>(
         claimed.insert(topic, &node.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::declaration::Subject;
+    use super::super::testing::{parse, word_count};
+    use super::*;
+
+    fn names(topology: &Topology) -> Vec<&str> {
+        topology.nodes().iter().map(|node| node.name.as_str()).collect()
+    }
+
+    #[track_caller]
+    fn errors(declarations: &str) -> Vec<(Subject, About)> {
+        let errors = parse("app", declarations).build().expect_err("mistakes");
+        errors.into_iter().map(|error| (error.subject, error.about)).collect()
+    }
+
+    fn node(name: &str) -> Subject {
+        Subject::Node(name.into())
+    }
+
+    #[test]
+    fn a_count_after_a_changed_key_is_repartitioned_under_its_stores_name() {
+        let topology = word_count().build().expect("a topology");
+        let expected = [
+            "lines",
+            "split",
+            "counts-store-repartition-filter",
+            "counts-store-repartition-sink",
+            "counts-store-repartition-source",
+            "counts",
+            "out",
+        ];
+        assert_eq!(names(&topology), expected);
+        assert_eq!(topology.repartitions()[0].topic, TopicName::from("wordcount-counts-store-repartition"));
+        let stores: Vec<&[usize]> = topology.sub_topologies().iter().map(|one| one.stores.as_slice()).collect();
+        assert_eq!(stores, [&[][..], &[0]]);
+        assert_eq!(topology.changelog_topic(&topology.stores()[0].name).as_str(), "wordcount-counts-store-changelog");
+    }
+
+    #[test]
+    fn a_key_that_is_unchanged_needs_no_repartition() {
+        for (declarations, expected) in [
+            ("source in t\ncount c in s", 0),
+            ("source in t\nsame-key p in\nfilter f p\ncount c f s", 0),
+            ("source in t\nprocessor p in\nfilter f p\ncount c f s", 1),
+            ("source in t\nprocessor p in\nsame-key q p\ncount c q s", 1),
+            ("source in t\ngroup-by g in\ncount c g s\nsame-key p c\ncount d p r", 1),
+            ("source in t\ngroup-by g in\nmerge m in,g\ncount c m s", 1),
+            ("source in t\ngroup-by g in\nrepartition r g\ncount c r s\ncount d r q", 1),
+            ("source in t\ngroup-by g in\ncount c g s\ncount d g r", 2),
+            ("source in t\nrepartition r in\nsink out o r", 1),
+        ] {
+            let topology = parse("app", declarations).build().expect("a topology");
+            assert_eq!(topology.repartitions().len(), expected, "{declarations}");
+        }
+    }
+
+    #[test]
+    fn several_inputs_of_a_count_share_one_repartition() {
+        let topology =
+            parse("app", "source a ta\nsource b tb\nprocessor p a\ncount c p,b s").build().expect("a topology");
+        let filter = topology.find_node("s-repartition-filter").expect("a filter");
+        let parents: Vec<&str> =
+            topology.node(filter).parents.iter().map(|parent| topology.node(*parent).name.as_str()).collect();
+        assert_eq!(parents, ["p", "b"]);
+    }
+
+    #[test]
+    fn nodes_keep_their_order_but_come_after_their_inputs() {
+        let topology =
+            parse("app", "sink out o late\nsource b tb\nprocessor late a\nsource a ta\nprocessor early b").build();
+        assert_eq!(names(&topology.expect("a topology")), ["b", "a", "late", "out", "early"]);
+    }
+
+    #[test]
+    fn nodes_that_share_a_store_are_in_one_sub_topology() {
+        let declarations = "source a ta\nsource b tb\nsource c tc\nprocessor pa a s\nprocessor pb b\nprocessor pc c s";
+        let topology = parse("app", declarations).build().expect("a topology");
+        let sizes: Vec<usize> = topology.sub_topologies().iter().map(|one| one.nodes.len()).collect();
+        assert_eq!(sizes, [4, 2]);
+        assert_eq!(topology.stores()[0].users.len(), 2);
+    }
+
+    #[test]
+    fn children_are_in_the_order_of_their_declarations() {
+        let topology =
+            parse("app", "source in t\nsink z o1 in\nsink a o2 in\nsink m o3 in").build().expect("a topology");
+        let children: Vec<&str> =
+            topology.nodes()[0].children.iter().map(|child| topology.node(*child).name.as_str()).collect();
+        assert_eq!(children, ["z", "a", "m"]);
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        let declarations = "source in t,t\nsink in o in\nprocessor p nothing,in undeclared\nsink last o p,p";
+        let expected = [
+            (node("in"), About::Name),
+            (node("p"), About::UnknownInput("nothing".into())),
+            (node("last"), About::Input("p".into())),
+            (node("p"), About::UnknownStore("undeclared".into())),
+            (node("in"), About::Topic("t".into())),
+        ];
+        let errors = errors(declarations);
+        for error in &expected {
+            assert!(errors.contains(error), "{error:?} in {errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_named_from_its_first_node() {
+        let error = parse("app", "source in t\nprocessor a in,c\nprocessor b a\nprocessor c b\nsink out o c").build();
+        let errors = error.expect_err("a circle");
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].message.contains("a -> b -> c -> a"), "{}", errors[0]);
+        let itself = parse("app", "source in t\nprocessor a in,a").build().expect_err("a circle");
+        assert!(itself[0].message.contains("a -> a"), "{}", itself[0]);
+    }
+
+    #[test]
+    fn a_generated_name_must_not_meet_a_declared_one() {
+        let declarations = "source in t\nprocessor p in\ncount c p s\nprocessor s-repartition-sink in";
+        assert_eq!(errors(declarations), [(node("s-repartition-sink"), About::Name)]);
+        let declarations = "source in app-s-repartition\nprocessor p in\ncount c p s";
+        assert_eq!(errors(declarations), [(node("in"), About::Topic("app-s-repartition".into()))]);
+    }
+
+    #[test]
+    fn a_store_without_a_user_is_a_mistake() {
+        let mut builder = parse("app", "source in t\nprocessor p in");
+        builder.store("unused", super::super::testing::key_value_store());
+        let errors = builder.build().expect_err("a mistake");
+        assert_eq!(errors[0].subject, Subject::Store("unused".into()));
+    }
+
+    #[test]
+    fn names_that_make_no_topic_are_mistakes() {
+        let long = "x".repeat(240);
+        assert_eq!(errors(&format!("source in t\nprocessor p in {long}"))[0].1, About::Name);
+        assert_eq!(errors(&format!("source in t\nrepartition {long} in"))[0].1, About::RepartitionName);
+        assert_eq!(errors("source in t\nsink out a/b in")[0].1, About::Topic("a/b".into()));
+    }
+}

@@ -168,4 +168,28 @@ Topologies:
         let topology = word_count().build().expect("a topology");
         assert_eq!(topology.describe(), expected);
     }
+
+    #[test]
+    fn repartitions_are_put_and_named_as_the_dsl_puts_and_names_them() {
+        let declarations = "\
+source in tb,ta
+pattern pat p-.*
+merge both in,pat
+repartition again both 3
+filter keep again
+sink out kept keep
+group-by sk both
+count c1 sk s1
+filter f sk
+count c2 f s2
+count c3 again s3
+count c4 both s4
+";
+        let topology = parse("app", declarations).build().expect("a topology");
+        assert_eq!(topology.describe(), include_str!("describe_dsl.txt"));
+        let topics: Vec<(&str, Option<i32>)> =
+            topology.repartitions().iter().map(|one| (one.topic.as_str(), one.partitions)).collect();
+        let expected = [("app-again-repartition", Some(3)), ("app-s1-repartition", None), ("app-s2-repartition", None)];
+        assert_eq!(topics, expected);
+    }
 }

@@ -299,3 +299,136 @@ impl Resolver<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{parse, word_count};
+    use super::*;
+
+    fn cluster(topics: &[(&str, i32)]) -> BTreeMap<TopicName, i32> {
+        topics.iter().map(|(topic, partitions)| (TopicName::from(*topic), *partitions)).collect()
+    }
+
+    fn resolve(declarations: &str, topics: &[(&str, i32)]) -> Result<(Topology, ResolvedTopology), Vec<ResolveError>> {
+        let topology = parse("app", declarations).build().expect("a topology");
+        let resolved = ResolvedTopology::new(&topology, &cluster(topics), &BTreeMap::new())?;
+        Ok((topology, resolved))
+    }
+
+    #[track_caller]
+    fn check_partitions(declarations: &str, topics: &[(&str, i32)], topic: &str, expected: i32) {
+        let (_, resolved) = resolve(declarations, topics).expect("resolved");
+        assert_eq!(resolved.read_topics()[&TopicName::from(topic)], expected, "{declarations}");
+    }
+
+    #[test]
+    fn word_count_has_a_task_for_each_partition_on_both_sides() {
+        let topology = word_count().build().expect("a topology");
+        let own = BTreeMap::from([("min.insync.replicas".to_owned(), "2".to_owned())]);
+        let resolved =
+            ResolvedTopology::new(&topology, &cluster(&[("TextLinesTopic", 3), ("else", 9)]), &own).expect("resolved");
+        let tasks: Vec<String> = resolved.tasks().iter().map(ToString::to_string).collect();
+        assert_eq!(tasks, ["0_0", "0_1", "0_2", "1_0", "1_1", "1_2"]);
+        let read: Vec<String> =
+            resolved.task_partitions(TaskId::new(1, 2)).iter().map(|(_, partition)| partition.to_string()).collect();
+        assert_eq!(read, ["wordcount-counts-store-repartition-2"]);
+        let [repartition, changelog] = resolved.internal_topics() else { panic!("two internal topics") };
+        assert_eq!((repartition.kind, repartition.partitions), (InternalTopicKind::Repartition, 3));
+        let configs: Vec<String> = repartition.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let expected = [
+            "cleanup.policy=delete",
+            "message.timestamp.type=CreateTime",
+            "min.insync.replicas=2",
+            "retention.ms=-1",
+            "segment.bytes=52428800",
+        ];
+        assert_eq!(configs, expected);
+        assert_eq!(changelog.name.as_str(), "wordcount-counts-store-changelog");
+        assert_eq!((changelog.kind, changelog.partitions), (InternalTopicKind::Changelog, 3));
+        assert_eq!(changelog.configs["cleanup.policy"], "compact");
+    }
+
+    #[test]
+    fn a_tasks_number_is_the_largest_and_each_reads_what_is_there() {
+        let (topology, resolved) = resolve("source in a,b\nprocessor p in", &[("a", 2), ("b", 4)]).expect("resolved");
+        assert_eq!(resolved.task_count(SubTopologyId(0)), 4);
+        let source = topology.find_node("in").expect("a source");
+        let partition = |topic: &str, number| (source, TopicPartition::new(topic, number));
+        assert_eq!(resolved.task_partitions(TaskId::new(0, 1)), [partition("a", 1), partition("b", 1)]);
+        assert_eq!(resolved.task_partitions(TaskId::new(0, 3)), [partition("b", 3)]);
+        assert_eq!(resolved.task_partitions(TaskId::new(7, 0)), []);
+    }
+
+    #[test]
+    fn the_tasks_of_partitions_are_found() {
+        let (_, resolved) =
+            resolve("source a ta\nprocessor p a\nsource b tb", &[("ta", 2), ("tb", 2)]).expect("resolved");
+        let partitions = [("ta", 1), ("tb", 0), ("other", 0)].map(|(topic, number)| TopicPartition::new(topic, number));
+        assert_eq!(resolved.tasks_of(&partitions), BTreeSet::from([TaskId::new(0, 1), TaskId::new(1, 0)]));
+    }
+
+    #[test]
+    fn a_repartition_topic_follows_its_writers_unless_it_has_a_number() {
+        let topics = [("a", 2), ("b", 5)];
+        check_partitions("source a a\nsource b b\nmerge m a,b\nrepartition r m", &topics, "app-r-repartition", 5);
+        check_partitions("source a a\nrepartition r a 7", &topics, "app-r-repartition", 7);
+        let chained = "source a a\nrepartition r a 7\nprocessor p r\ncount c p s";
+        check_partitions(chained, &topics, "app-s-repartition", 7);
+        let merged = "source a a\nsource b b\nrepartition r a 3\nmerge m r,b\nprocessor p m\ncount c p s";
+        check_partitions(merged, &topics, "app-s-repartition", 5);
+    }
+
+    #[test]
+    fn topics_that_meet_in_state_must_have_as_many_partitions() {
+        let declarations = "source a ta\nsource b tb\nprocessor join a,b s";
+        let errors = resolve(declarations, &[("ta", 2), ("tb", 3)]).expect_err("not copartitioned");
+        let text = errors[0].to_string();
+        for part in ["join", "ta has 2", "tb has 3", "repartition", "copartition = false"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(resolve(declarations, &[("ta", 3), ("tb", 3)]).is_ok());
+        for free in [
+            "source a ta\nsource b tb\nfree join a,b s",
+            "source a ta\nsource b tb\nprocessor join a,b",
+            "source a ta\nsource b tb\nmerge m a,b\nsink out o m",
+        ] {
+            assert!(resolve(free, &[("ta", 2), ("tb", 3)]).is_ok(), "{free}");
+        }
+    }
+
+    #[test]
+    fn a_repartition_topic_becomes_equal_to_what_it_meets() {
+        let declarations = "source a ta\nsource b tb\nrepartition r a\nprocessor join r,b s";
+        check_partitions(declarations, &[("ta", 2), ("tb", 3)], "app-r-repartition", 3);
+        let both = "source a ta\nsource b tb\nrepartition r a\nrepartition q b\nprocessor join r,q s";
+        check_partitions(both, &[("ta", 2), ("tb", 3)], "app-r-repartition", 3);
+        let one_is_set = "source a ta\nsource b tb\nrepartition r a 8\nrepartition q b\nprocessor join r,q s";
+        check_partitions(one_is_set, &[("ta", 2), ("tb", 3)], "app-q-repartition", 8);
+        let set_wrongly = "source a ta\nsource b tb\nrepartition r a 8\nprocessor join r,b s";
+        let errors = resolve(set_wrongly, &[("ta", 2), ("tb", 3)]).expect_err("not copartitioned");
+        assert!(errors[0].to_string().contains("app-r-repartition has 8"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn a_pattern_reads_what_matches_now_but_never_its_own_changelogs() {
+        let declarations = "pattern in .*\nprocessor p in s";
+        let topics = [("a", 2), ("b", 4), ("app-s-changelog", 9)];
+        let (_, resolved) = resolve(declarations, &topics).expect("resolved");
+        assert_eq!(resolved.task_count(SubTopologyId(0)), 4);
+        assert!(!resolved.read_topics().contains_key(&TopicName::from("app-s-changelog")));
+        let (_, resolved) = resolve(declarations, &[]).expect("resolved");
+        assert_eq!(resolved.tasks(), BTreeSet::new());
+        assert_eq!(resolved.internal_topics(), []);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_all_at_once() {
+        let declarations = "source a missing\npattern b x.*\npattern c .*y\nprocessor p a,b,c";
+        let errors = resolve(declarations, &[("xy", 1)]).expect_err("two errors");
+        assert_eq!(errors.len(), 2);
+        assert!(errors.iter().any(|error| matches!(error, ResolveError::MissingTopics { .. })));
+        assert!(errors.iter().any(|error| matches!(error, ResolveError::TopicReadTwice { .. })));
+        let errors = resolve("pattern in x.*\nrepartition r in", &[]).expect_err("unknown");
+        assert!(matches!(errors[0], ResolveError::UnknownPartitions { .. }));
+    }
+}

@@ -1,0 +1,97 @@
+//! A live instance of a component, and how it is called: with a deadline, with the task's context, and with its failures told apart.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use millstream_core::context::ContextSlot;
+use millstream_core::error::ProcessorFailure;
+use wasmtime::component::InstancePre;
+use wasmtime::{Engine, Store};
+
+use crate::failure::{Circumstances, classify, host_panic};
+use crate::imports::{HostState, Log};
+use crate::limits::{HANDLES_MAX, HOST_CALL_BYTES_MAX, InstanceLimits, TICK};
+
+/// A wasmtime store with one instance in it. After a failure nothing can be called in it again.
+pub(crate) struct Instance {
+    store: Store<HostState>,
+    limits: InstanceLimits,
+    digest: Arc<str>,
+}
+
+impl Instance {
+    /// Makes an instance, and lets `bind` find its exports.
+    pub(crate) fn new<B>(
+        engine: &Engine,
+        pre: &InstancePre<HostState>,
+        digest: &Arc<str>,
+        limits: &InstanceLimits,
+        log: Log,
+        granted: Vec<String>,
+        bind: impl FnOnce(&mut Store<HostState>, &wasmtime::component::Instance) -> wasmtime::Result<B>,
+    ) -> Result<(Self, B), ProcessorFailure> {
+        let mut store = Store::new(engine, HostState::new(log, granted, limits));
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        let mut instance = Self { store, limits: limits.clone(), digest: Arc::clone(digest) };
+        let bound = instance.call(None, |store| {
+            let live = pre.instantiate(&mut *store)?;
+            bind(store, &live)
+        })?;
+        Ok((instance, bound))
+    }
+
+    /// Calls the guest. While it runs, it has the task's context, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A trap or a limit. The instance is dead then, but the context is back in its slot, unless the host itself panicked.
+    pub(crate) fn call<T>(
+        &mut self,
+        slot: Option<&mut ContextSlot>,
+        call: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
+    ) -> Result<T, ProcessorFailure> {
+        let Self { store, limits, digest } = self;
+        // One tick more, because the first one may come at once.
+        let ticks = limits.deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
+        store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+        let state = store.data_mut();
+        state.log.begin_call();
+        let mut slot = slot;
+        if let Some(slot) = &mut slot {
+            state.context = Some(slot.take());
+        }
+        // A panic must not take other tasks' threads down with it; what it may have left half done is never used again.
+        let result = catch_unwind(AssertUnwindSafe(|| call(store)));
+        let state = store.data_mut();
+        if let (Some(slot), Some(context)) = (slot, state.context.take()) {
+            slot.put(context);
+        }
+        state.state.end_call();
+        let memory_refused = state.memory.take_refused();
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                let circumstances = Circumstances {
+                    last_words: state.log.take_last_words(),
+                    memory_refused: memory_refused.map(|asked| (asked, limits.memory_bytes_max)),
+                    deadline: limits.deadline,
+                    digest: digest.to_string(),
+                };
+                Err(classify(&error, circumstances))
+            }
+            Err(panic) => Err(host_panic(panic.as_ref(), digest.to_string())),
+        }
+    }
+
+    /// Whether its memory has grown past the mark at which it should be replaced.
+    pub(crate) fn wants_recycling(&self) -> bool {
+        self.store.data().memory.bytes() > self.limits.recycle_bytes
+    }
+
+    /// The digest of its component.
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+}

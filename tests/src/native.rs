@@ -6,35 +6,96 @@ use millstream_core::context::{ContextSlot, TaskContext};
 use millstream_core::error::{FailureCause, ProcessorFailure};
 use millstream_core::id::{TaskId, Timestamp};
 use millstream_core::processor::{
-    KeySelector, PluginFactory, Predicate, Processor, PunctuationType, RecordFailure, SelectedKeys,
+    KeySelector, PluginFactory, Predicate, Processor, PunctuationType, Reaction, RecordFailure, SelectedKeys,
 };
 use millstream_core::record::{Record, RecordBatch};
 use millstream_core::topology::{FunctionRef, Node, NodeKind, Operation};
 
+/// Why a record function did not process a record.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The processor ended abnormally.
+    Failure(ProcessorFailure),
+    /// The processor answered what is to happen with the record.
+    Answer(Reaction),
+}
+
+type ContextFn = Box<dyn FnMut(&mut TaskContext) -> Result<(), ProcessorFailure>>;
+type PunctuateFn = Box<dyn FnMut(&mut TaskContext, u32, PunctuationType, Timestamp) -> Result<(), ProcessorFailure>>;
+
 /// A processor whose record function is a closure: context, record, its index in the batch.
-pub type RecordFn = Box<dyn FnMut(&mut TaskContext, Record<'_>, usize) -> Result<(), ProcessorFailure>>;
+pub type RecordFn = Box<dyn FnMut(&mut TaskContext, Record<'_>, usize) -> Result<(), Refusal>>;
 
 /// A processor made of closures.
 pub struct NativeProcessor {
-    /// Called once.
-    pub init: Box<dyn FnMut(&mut TaskContext)>,
-    /// Called for each record.
-    pub record: RecordFn,
-    /// Called for each punctuation.
-    pub punctuate: Box<dyn FnMut(&mut TaskContext, u32, PunctuationType, Timestamp)>,
+    init: ContextFn,
+    record: RecordFn,
+    punctuate: PunctuateFn,
+    close: ContextFn,
 }
 
 impl NativeProcessor {
     /// A processor that only handles records.
-    pub fn of(record: impl FnMut(&mut TaskContext, Record<'_>, usize) -> Result<(), ProcessorFailure> + 'static) -> Self {
-        Self { init: Box::new(|_| {}), record: Box::new(record), punctuate: Box::new(|_, _, _, _| {}) }
+    pub fn of(
+        mut record: impl FnMut(&mut TaskContext, Record<'_>, usize) -> Result<(), ProcessorFailure> + 'static,
+    ) -> Self {
+        let record: RecordFn =
+            Box::new(move |context, one, index| record(context, one, index).map_err(Refusal::Failure));
+        Self::new(record)
+    }
+
+    /// A processor that may refuse records by an answer.
+    pub fn answering(
+        mut record: impl FnMut(&mut TaskContext, Record<'_>, usize) -> Result<(), Reaction> + 'static,
+    ) -> Self {
+        Self::new(Box::new(move |context, one, index| record(context, one, index).map_err(Refusal::Answer)))
+    }
+
+    /// A processor that forwards every record.
+    #[must_use]
+    pub fn forwarding() -> Self {
+        Self::of(|context, record, index| {
+            context.forward_record(record, index);
+            Ok(())
+        })
+    }
+
+    fn new(record: RecordFn) -> Self {
+        let punctuate = Box::new(|_: &mut TaskContext, _, _, _| Ok(()));
+        Self { init: Box::new(|_| Ok(())), record, punctuate, close: Box::new(|_| Ok(())) }
+    }
+
+    /// With this at its beginning.
+    #[must_use]
+    pub fn on_init(mut self, init: impl FnMut(&mut TaskContext) -> Result<(), ProcessorFailure> + 'static) -> Self {
+        self.init = Box::new(init);
+        self
+    }
+
+    /// With this for each punctuation: context, id, kind, timestamp.
+    #[must_use]
+    pub fn on_punctuate(
+        mut self,
+        punctuate: impl FnMut(&mut TaskContext, u32, PunctuationType, Timestamp) -> Result<(), ProcessorFailure> + 'static,
+    ) -> Self {
+        self.punctuate = Box::new(punctuate);
+        self
+    }
+
+    /// With this at its clean end.
+    #[must_use]
+    pub fn on_close(mut self, mut close: impl FnMut(&mut TaskContext) + 'static) -> Self {
+        self.close = Box::new(move |context| {
+            close(context);
+            Ok(())
+        });
+        self
     }
 }
 
 impl Processor for NativeProcessor {
     fn init(&mut self, context: &mut ContextSlot) -> Result<(), ProcessorFailure> {
-        (self.init)(context);
-        Ok(())
+        (self.init)(context)
     }
 
     fn process(
@@ -42,10 +103,21 @@ impl Processor for NativeProcessor {
         records: &RecordBatch,
         context: &mut ContextSlot,
     ) -> Result<Vec<RecordFailure>, ProcessorFailure> {
+        let mut refused = Vec::new();
         for (index, record) in records.iter().enumerate() {
-            (self.record)(context, record, index)?;
+            match (self.record)(context, record, index) {
+                Ok(()) => {}
+                Err(Refusal::Failure(failure)) => return Err(failure),
+                Err(Refusal::Answer(reaction)) => {
+                    let ends = matches!(reaction, Reaction::Retry(_) | Reaction::Fatal(_));
+                    refused.push(RecordFailure { index: index as u32, reaction });
+                    if ends {
+                        break;
+                    }
+                }
+            }
         }
-        Ok(Vec::new())
+        Ok(refused)
     }
 
     fn punctuate(
@@ -55,8 +127,12 @@ impl Processor for NativeProcessor {
         timestamp: Timestamp,
         context: &mut ContextSlot,
     ) -> Result<(), ProcessorFailure> {
-        (self.punctuate)(context, id, kind, timestamp);
-        Ok(())
+        (self.punctuate)(context, id, kind, timestamp)
+    }
+
+    fn close(&mut self, context: &mut ContextSlot) {
+        // A failure at the end has no consequence.
+        let _ = (self.close)(context);
     }
 }
 

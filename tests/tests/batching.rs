@@ -138,17 +138,17 @@ fn plugins() -> NativePlugins {
             })
         })
         .processor("clock", |_| {
-            let mut processor = NativeProcessor::of(|context, record, index| {
+            let processor = NativeProcessor::of(|context, record, index| {
                 // What a processor can see of time and origin must not depend on batches either.
                 let offset = context.record_metadata(index).expect("in process").offset;
                 let value = format!("t{} o{offset}", context.stream_time_at(index));
                 context.forward_record(Record { value: Some(value.as_bytes()), ..record }, index);
                 Ok(())
             });
-            processor.init = Box::new(|context| {
+            processor.on_init(|context| {
                 context.schedule(PunctuationType::WallClockTime, None, 1_000).expect("allowed");
-            });
-            processor
+                Ok(())
+            })
         })
 }
 

@@ -3,6 +3,10 @@
 //! It behaves as Kafka Streams' `TopologyTestDriver` where that is possible with real tasks: after each record everything that
 //! follows from it has been processed and committed.
 
+pub mod corked;
+pub mod declare;
+pub mod kept_state;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,17 +15,19 @@ use std::time::Duration;
 
 use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TaskId, Timestamp, TopicName, TopicPartition};
-use millstream_core::port::{Clock, Fetched, Page};
+use millstream_core::port::{Broker, Clock, CommittedOffset, Fetched, Page, StateDirectory};
 use millstream_core::processor::PluginFactory;
 use millstream_core::record::{Headers, Record, pack_header};
 use millstream_core::store::{Cursor, InMemoryStateDirectory, Order};
-use millstream_core::stream_thread::{Ports, StreamThread, StreamThreadSettings};
+use millstream_core::stream_thread::{Ports, Round, StreamThread, StreamThreadSettings};
 use millstream_core::topology::{ResolvedTopology, Topology};
 use millstream_core::Result;
 use millstream_embedded::{
     ConsumerOptions, EmbeddedBroker, EmbeddedChangelogReader, EmbeddedConsumer, EmbeddedLog, EmbeddedPurger, Isolation,
     MembershipHandle,
 };
+
+use corked::{Corked, Corks};
 
 /// Time that only a test moves.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +112,12 @@ pub struct DriverOptions {
     pub partitions: BTreeMap<String, i32>,
     /// The log, when it is shared with another driver.
     pub log: EmbeddedLog,
+    /// The clock, when it is shared with another driver.
+    pub clock: ManualClock,
+    /// Where the state is kept.
+    pub state: Box<dyn StateDirectory>,
+    /// Partitions that are held back.
+    pub corks: Corks,
 }
 
 impl Default for DriverOptions {
@@ -115,7 +127,14 @@ impl Default for DriverOptions {
             poll_timeout: Duration::ZERO,
             ..StreamThreadSettings::default()
         };
-        Self { settings, partitions: BTreeMap::new(), log: EmbeddedLog::new() }
+        Self {
+            settings,
+            partitions: BTreeMap::new(),
+            log: EmbeddedLog::new(),
+            clock: ManualClock::default(),
+            state: Box::new(InMemoryStateDirectory::default()),
+            corks: Corks::default(),
+        }
     }
 }
 
@@ -129,6 +148,7 @@ pub struct TopologyDriver {
     pub thread: StreamThread,
     /// What changes the thread's tasks.
     pub membership: MembershipHandle,
+    group: String,
     read_to: BTreeMap<TopicPartition, Offset>,
 }
 
@@ -143,7 +163,7 @@ impl TopologyDriver {
     /// When the topics don't fit the topology.
     #[must_use]
     pub fn new(topology: Topology, plugins: Box<dyn PluginFactory>, options: DriverOptions) -> Self {
-        let DriverOptions { settings, partitions, log } = options;
+        let DriverOptions { settings, partitions, log, clock, state, corks } = options;
         let cluster = create_source_topics(&topology, &log, &partitions);
         let resolved = ResolvedTopology::new(&topology, &cluster, &BTreeMap::new()).expect("the topics fit the topology");
         for topic in resolved.internal_topics() {
@@ -156,20 +176,20 @@ impl TopologyDriver {
         let group = topology.application_id().to_owned();
         let consumer = EmbeddedConsumer::new(&log, ConsumerOptions::solo(&group, isolation, resolved.tasks()));
         let membership = consumer.membership();
-        let clock = ManualClock::default();
-        let transactional_id = (isolation == Isolation::ReadCommitted).then(|| format!("{group}-driver-0"));
+        let transactional_id = (isolation == Isolation::ReadCommitted).then(|| transactional_id(&group));
+        let changelog_reader = EmbeddedChangelogReader::new(&log, isolation);
         let ports = Ports {
             clock: Box::new(clock.clone()),
-            consumer: Box::new(consumer),
+            consumer: Box::new(Corked { inner: consumer, corks: corks.clone() }),
             broker: Box::new(EmbeddedBroker::new(&log, transactional_id.as_deref())),
-            changelog_reader: Box::new(EmbeddedChangelogReader::new(&log, isolation)),
-            state_directory: Box::new(InMemoryStateDirectory::default()),
+            changelog_reader: Box::new(Corked { inner: changelog_reader, corks }),
+            state_directory: state,
             purger: Box::new(EmbeddedPurger::new(&log)),
             plugins,
         };
         let thread =
             StreamThread::new("driver".to_owned(), Arc::new(topology), Arc::new(resolved), settings, ports);
-        Self { log, clock, thread, membership, read_to: BTreeMap::new() }
+        Self { log, clock, thread, membership, group, read_to: BTreeMap::new() }
     }
 
     /// Writes a record to a topic, by the default partitioner, and processes all that follows.
@@ -218,6 +238,37 @@ impl TopologyDriver {
         panic!("the topology does not come to rest");
     }
 
+    /// Runs `count` rounds, whatever is left to do.
+    ///
+    /// # Errors
+    ///
+    /// When the thread ends.
+    pub fn run_rounds(&mut self, count: usize) -> Result<Round> {
+        let mut sum = Round::default();
+        for _ in 0..count {
+            let round = self.thread.run_once()?;
+            sum.records += round.records;
+            sum.committed |= round.committed;
+        }
+        Ok(sum)
+    }
+
+    /// The position that the application has committed in a partition.
+    #[must_use]
+    pub fn committed(&self, topic: &str, partition: i32) -> Option<CommittedOffset> {
+        self.log.committed(&self.group).get(&TopicPartition::new(topic, partition)).cloned()
+    }
+
+    /// Somebody takes the driver's transactional id, as the same process does when it is started a second time.
+    ///
+    /// # Panics
+    ///
+    /// When the log can't be written.
+    pub fn fence_producer(&self) {
+        let mut broker = EmbeddedBroker::new(&self.log, Some(&transactional_id(&self.group)));
+        broker.producer(&[]).expect("the log can be written");
+    }
+
     /// Moves wall-clock time on, fires what is due and processes all that follows.
     ///
     /// # Errors
@@ -264,6 +315,10 @@ impl TopologyDriver {
         }
         entries
     }
+}
+
+fn transactional_id(group: &str) -> String {
+    format!("{group}-driver-0")
 }
 
 fn create_source_topics(

@@ -1,0 +1,118 @@
+//! A consumer and a changelog reader whose partitions can be corked: nothing comes out, and the lag is what the test says.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use millstream_core::Result;
+use millstream_core::id::{Offset, TopicPartition};
+use millstream_core::port::{
+    ChangelogReader, CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, ResetPosition,
+};
+
+/// What is corked; a clone is another handle of the same.
+#[derive(Clone, Debug, Default)]
+pub struct Corks(Rc<RefCell<BTreeMap<TopicPartition, Lag>>>);
+
+impl Corks {
+    /// Holds a partition back, with this answer to the question for its lag.
+    pub fn cork(&self, topic: &str, partition: i32, lag: Lag) {
+        self.0.borrow_mut().insert(TopicPartition::new(topic, partition), lag);
+    }
+
+    /// Lets a partition go.
+    pub fn pull(&self, topic: &str, partition: i32) {
+        self.0.borrow_mut().remove(&TopicPartition::new(topic, partition));
+    }
+
+    fn lag(&self, partition: &TopicPartition) -> Option<Lag> {
+        self.0.borrow().get(partition).copied()
+    }
+}
+
+/// See the file's documentation.
+pub struct Corked<T> {
+    /// The true one.
+    pub inner: T,
+    /// What is corked.
+    pub corks: Corks,
+}
+
+impl<T: Consumer> Consumer for Corked<T> {
+    fn poll_event(&mut self) -> Result<Option<MembershipEvent>> {
+        self.inner.poll_event()
+    }
+
+    fn acknowledge_revoked(&mut self) -> Result<()> {
+        self.inner.acknowledge_revoked()
+    }
+
+    fn assign(&mut self, partitions: &[(TopicPartition, Offset)]) -> Result<()> {
+        self.inner.assign(partitions)
+    }
+
+    fn seek(&mut self, partition: &TopicPartition, offset: Offset) -> Result<()> {
+        self.inner.seek(partition, offset)
+    }
+
+    fn take(&mut self, partition: &TopicPartition, records_max: usize, into: &mut Fetched) -> Result<usize> {
+        match self.corks.lag(partition) {
+            Some(_) => Ok(0),
+            None => self.inner.take(partition, records_max, into),
+        }
+    }
+
+    fn lag(&self, partition: &TopicPartition) -> Lag {
+        self.corks.lag(partition).unwrap_or_else(|| self.inner.lag(partition))
+    }
+
+    fn position(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.inner.position(partition)
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        self.inner.wait(timeout);
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {
+        self.inner.committed(partitions)
+    }
+
+    fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset> {
+        self.inner.reset_offset(partition, position)
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {
+        self.inner.commit(offsets)
+    }
+
+    fn group_metadata(&self) -> GroupMetadata {
+        self.inner.group_metadata()
+    }
+
+    fn close(&mut self, leave: bool) {
+        self.inner.close(leave);
+    }
+}
+
+impl<T: ChangelogReader> ChangelogReader for Corked<T> {
+    fn start(&mut self, partition: &TopicPartition, from: Option<Offset>) -> Result<Offset> {
+        self.inner.start(partition, from)
+    }
+
+    fn take(&mut self, partition: &TopicPartition, records_max: usize, into: &mut Fetched) -> Result<usize> {
+        match self.corks.lag(partition) {
+            Some(_) => Ok(0),
+            None => self.inner.take(partition, records_max, into),
+        }
+    }
+
+    fn position(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.inner.position(partition)
+    }
+
+    fn stop(&mut self, partition: &TopicPartition) {
+        self.inner.stop(partition);
+    }
+}

@@ -1,3 +1,15 @@
 //! The parts of the program `millstream` that its binary and its tests share.
 
+pub mod app;
+pub mod build_command;
+pub mod cli;
+mod clock;
+pub mod config;
 pub mod dev;
+pub mod failure;
+pub mod run_command;
+mod signals;
+mod supervisor;
+pub mod telemetry;
+pub mod topology_command;
+pub mod validate;

@@ -1,1 +1,35 @@
-fn main() {}
+//! The program `millstream`: hands the command line to the part that does what it asks.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use millstream::cli::{Cli, Command, Exit};
+use millstream::{build_command, run_command, telemetry, topology_command, validate};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // If the terminal is gone there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Clean }.into();
+        }
+    };
+    telemetry::start(cli.log_format);
+    // Not locked: stream threads log while a command runs.
+    let (mut out, mut errors) = (io::stdout(), io::stderr());
+    let ended = match cli.command {
+        Command::Validate(args) => validate::run(args, &mut out, &mut errors),
+        Command::Topology(args) => topology_command::run(&args, &mut out, &mut errors),
+        Command::Build(args) => build_command::run(args, &mut out, &mut errors),
+        Command::Run(args) => run_command::run(args, &mut errors),
+        Command::Dev(args) => run_command::dev(args, &mut errors),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        // A reader that has seen enough (`millstream topology app.toml | head`) is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean.into(),
+        Err(_) => Exit::Other.into(),
+    }
+}

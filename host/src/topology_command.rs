@@ -32,12 +32,15 @@ pub fn run(args: &TopologyArgs, out: &mut dyn Write, errors: &mut dyn Write) -> 
 
 /// What a drawing consists of: boxes with labels, in groups or outside, and arrows.
 struct Drawing {
-    groups: Vec<(String, Vec<(String, Shape, String)>)>,
+    groups: Vec<(String, Vec<LabelledBox>)>,
     /// Topics.
-    outside: Vec<(String, Shape, String)>,
+    outside: Vec<LabelledBox>,
     /// From, to, and whether it only means "uses".
     arrows: Vec<(String, String, bool)>,
 }
+
+/// Id, shape and label.
+type LabelledBox = (String, Shape, String);
 
 #[derive(Clone, Copy)]
 enum Shape {
@@ -103,7 +106,7 @@ impl Drawing {
     }
 
     fn write_mermaid(&self, out: &mut dyn Write) -> io::Result<()> {
-        let shown = |(id, shape, label): &(String, Shape, String)| {
+        let shown = |(id, shape, label): &LabelledBox| {
             let label = label.replace('#', "#35;").replace('"', "#quot;");
             let (open, close) = match shape {
                 Shape::Topic => ("([", "])"),
@@ -132,7 +135,7 @@ impl Drawing {
     }
 
     fn write_dot(&self, out: &mut dyn Write) -> io::Result<()> {
-        let shown = |(id, shape, label): &(String, Shape, String)| {
+        let shown = |(id, shape, label): &LabelledBox| {
             let label = label.replace('\\', "\\\\").replace('"', "\\\"");
             let shape = match shape {
                 Shape::Topic => "oval",

@@ -1,11 +1,12 @@
 //! `millstream validate`: all mistakes of a manifest at once, or a summary of what it describes.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use millstream_core::topology::{NodeKind, SourceTopics, Topology};
 
 use crate::cli::{Exit, ValidateArgs};
-use crate::config::{self, Application, Mistakes};
+use crate::config::{self, Application, Mistake, Mistakes};
 
 /// Validates; the summary goes to `out`, mistakes and warnings to `errors`.
 ///
@@ -28,8 +29,18 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
     if !missing.is_empty() {
         return refuse(&Mistakes { path, mistakes: missing }, errors);
     }
-    for unresolved in application.settings.kafka.resolve().err().unwrap_or_default() {
-        writeln!(errors, "{}: warning: {unresolved}", path.display())?;
+    match application.settings.kafka.resolve() {
+        Ok(properties) => {
+            let mistakes = kafka_mistakes(&application, properties);
+            if !mistakes.is_empty() {
+                return refuse(&Mistakes { path, mistakes }, errors);
+            }
+        }
+        Err(unresolved) => {
+            for reference in unresolved {
+                writeln!(errors, "{}: warning: {reference}", path.display())?;
+            }
+        }
     }
     if args.print {
         print_settings(&application, out)?
@@ -37,6 +48,38 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
         summarise(&application, out)?
     }
     Ok(Exit::Clean)
+}
+
+/// What the clients would refuse of the `[kafka]` table. Without one, the application can still run without a broker.
+#[cfg(feature = "kafka")]
+fn kafka_mistakes(application: &Application, properties: BTreeMap<String, String>) -> Vec<Mistake> {
+    use millstream_core::commit::ProcessingGuarantee;
+    use millstream_kafka::{Guarantee, KafkaConfig, KafkaSettings};
+
+    if properties.is_empty() {
+        return Vec::new();
+    }
+    let settings = KafkaSettings {
+        application_id: application.settings.application_id.clone(),
+        guarantee: match application.settings.stream_thread.guarantee {
+            ProcessingGuarantee::ExactlyOnce => Guarantee::ExactlyOnce,
+            ProcessingGuarantee::AtLeastOnce => Guarantee::AtLeastOnce,
+        },
+        process_id: String::new(),
+        transaction_timeout: application.settings.transaction_timeout,
+        properties,
+    };
+    let refused = KafkaConfig::new(settings).err().map(|mistakes| mistakes.0).unwrap_or_default();
+    let placed = |mistake: millstream_kafka::ConfigMistake| {
+        let message = format!("`{}` in [kafka]: {}", mistake.key, mistake.reason);
+        application.mistake_at("kafka", &format!("{:?}", mistake.key), message)
+    };
+    refused.into_iter().map(placed).collect()
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka_mistakes(_application: &Application, _properties: BTreeMap<String, String>) -> Vec<Mistake> {
+    Vec::new()
 }
 
 fn refuse(mistakes: &Mistakes, errors: &mut dyn Write) -> io::Result<Exit> {

@@ -1,0 +1,147 @@
+//! An application on a Kafka cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use millstream_core::commit::ProcessingGuarantee;
+use millstream_core::id::TopicName;
+use millstream_core::port::Waker;
+use millstream_core::stream_thread::{Ports, StreamThread};
+use millstream_core::topology::ResolvedTopology;
+use millstream_kafka::{
+    Guarantee, InternalTopic, KafkaAdmin, KafkaBroker, KafkaChangelogReader, KafkaConfig, KafkaConsumer, KafkaPurger,
+    KafkaSettings, Membership,
+};
+
+use super::state::State;
+use super::{Parts, outcome_of, tasks_of_thread};
+use crate::clock::SystemClock;
+use crate::config::{Application, GroupProtocol, Settings};
+use crate::failure::Failure;
+use crate::signals::drain_on_signal;
+use crate::supervisor::Supervisor;
+
+/// How long the first answer of a broker is waited for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the threads' ends are looked for.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Runs `application` on its cluster until a signal. `leave` gives the tasks up at the end; otherwise they wait for this process to
+/// come back.
+///
+/// # Errors
+///
+/// When the cluster, a plugin or the state can't be used, or a thread has ended.
+pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure> {
+    let settings = &application.settings;
+    let properties = settings.kafka.resolve().map_err(Failure::usage)?;
+    let memory = settings.state.memory_bytes_max;
+    let state = State::on_disk(&settings.state.directory, &settings.application_id, memory)?;
+    let process_id = state.process_id().unwrap_or_else(|| format!("process-{}", std::process::id()));
+    let config = KafkaConfig::new(kafka_settings(settings, process_id, properties)).map_err(Failure::usage)?;
+    let parts = Parts::load(application)?;
+    let admin = Arc::new(KafkaAdmin::new(&config)?);
+    admin.connect(CONNECT_TIMEOUT)?;
+    let resolved = Arc::new(resolve(&parts, &admin)?);
+    create_internal_topics(&parts, &resolved, &admin)?;
+    tracing::info!(application = config.application_id(), tasks = resolved.tasks().len(), "starting");
+    let supervisor = start_threads(&parts, &resolved, &config, &admin, &state, leave)?;
+    drain_on_signal(supervisor.stop_handle()).context("signals can't be handled")?;
+    watch(&supervisor);
+    supervisor.stop_handle().drain();
+    outcome_of(&supervisor.join())
+}
+
+fn kafka_settings(settings: &Settings, process_id: String, properties: BTreeMap<String, String>) -> KafkaSettings {
+    KafkaSettings {
+        application_id: settings.application_id.clone(),
+        guarantee: match settings.stream_thread.guarantee {
+            ProcessingGuarantee::ExactlyOnce => Guarantee::ExactlyOnce,
+            ProcessingGuarantee::AtLeastOnce => Guarantee::AtLeastOnce,
+        },
+        process_id,
+        transaction_timeout: settings.transaction_timeout,
+        properties,
+    }
+}
+
+fn resolve(parts: &Parts, admin: &KafkaAdmin) -> Result<ResolvedTopology, Failure> {
+    let names = admin.topic_names()?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let counts = admin.partition_counts(&names)?;
+    let cluster: BTreeMap<TopicName, i32> =
+        counts.into_iter().filter_map(|(name, count)| Some((TopicName::from(name), count?))).collect();
+    let configs = &parts.settings.internal_topics.configs;
+    ResolvedTopology::new(&parts.topology, &cluster, configs).map_err(|errors| {
+        let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::usage(anyhow::anyhow!("{}", text.join("; ")))
+    })
+}
+
+fn create_internal_topics(parts: &Parts, resolved: &ResolvedTopology, admin: &KafkaAdmin) -> Result<(), Failure> {
+    let replication_factor = parts.settings.internal_topics.replication_factor;
+    let topics: Vec<InternalTopic> = resolved
+        .internal_topics()
+        .iter()
+        .map(|topic| InternalTopic {
+            name: topic.name.clone(),
+            partitions: topic.partitions,
+            replication_factor,
+            configs: topic.configs.clone(),
+        })
+        .collect();
+    Ok(admin.ensure_topics(&topics)?)
+}
+
+fn start_threads(
+    parts: &Parts,
+    resolved: &Arc<ResolvedTopology>,
+    config: &KafkaConfig,
+    admin: &Arc<KafkaAdmin>,
+    state: &State,
+    leave: bool,
+) -> Result<Supervisor, Failure> {
+    let threads = parts.stream_threads();
+    let (parts, resolved, config) = (parts.clone(), Arc::clone(resolved), config.clone());
+    let (admin, state) = (Arc::clone(admin), state.clone());
+    let make = move |thread: u32| -> anyhow::Result<(StreamThread, Arc<dyn Waker>)> {
+        let membership = membership(&parts, &resolved, thread, threads);
+        let consumer = KafkaConsumer::new(&config, thread, membership)?;
+        let waker = consumer.waker();
+        let ports = Ports {
+            clock: Box::new(SystemClock::new()),
+            consumer: Box::new(consumer),
+            broker: Box::new(KafkaBroker::new(config.clone(), thread)),
+            changelog_reader: Box::new(KafkaChangelogReader::new(&config, thread)?),
+            state_directory: state.directory(),
+            purger: Box::new(KafkaPurger::new(&admin)),
+            plugins: parts.plugins.factory(),
+        };
+        let name = format!("{}-StreamThread-{}", config.application_id(), thread + 1);
+        let settings = parts.settings.stream_thread.clone();
+        Ok((StreamThread::new(name, Arc::clone(&parts.topology), Arc::clone(&resolved), settings, ports), waker))
+    };
+    Ok(Supervisor::start(threads, leave, Arc::new(make))?)
+}
+
+fn membership(parts: &Parts, resolved: &Arc<ResolvedTopology>, thread: u32, threads: u32) -> Membership {
+    match parts.settings.group_protocol {
+        GroupProtocol::Solo => Membership::Solo { tasks: tasks_of_thread(resolved, thread, threads) },
+        GroupProtocol::Consumer => {
+            let topics = resolved.read_topics().keys().map(ToString::to_string).collect();
+            let resolved = Arc::clone(resolved);
+            let tasks_of = Box::new(move |partitions: &[_]| resolved.tasks_of(partitions));
+            Membership::Consumer { topics, tasks_of }
+        }
+    }
+}
+
+/// Waits until a stop is asked for or a thread has ended.
+fn watch(supervisor: &Supervisor) {
+    let stop = supervisor.stop_handle();
+    while !stop.is_draining() && !supervisor.reports().iter().any(|report| report.ended) {
+        supervisor.wait_for_report(WATCH_INTERVAL);
+    }
+}

@@ -1,0 +1,198 @@
+//! Starts the stream threads, watches over them, and ends them: drained on request, at once on the second request.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use millstream_core::id::TaskId;
+use millstream_core::port::Waker;
+use millstream_core::stream_thread::{StreamThread, Totals};
+
+/// Makes one stream thread. Called on the thread itself: nothing that it owns moves between threads.
+pub type MakeThread = dyn Fn(u32) -> anyhow::Result<(StreamThread, Arc<dyn Waker>)> + Send + Sync;
+
+/// What a stream thread last said of itself.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadReport {
+    /// Its running totals.
+    pub totals: Totals,
+    /// Whether it has processed and committed everything that is there.
+    pub caught_up: bool,
+    /// The rounds that it has made, to tell a new report from an old one.
+    pub rounds: u64,
+    /// Its tasks that failed for good, and why.
+    pub failed_tasks: BTreeMap<TaskId, String>,
+    /// Whether the thread has ended.
+    pub ended: bool,
+    /// Why the thread ended, if not because it was asked to.
+    pub error: Option<String>,
+    /// Whether it ended by a broken invariant of the program.
+    pub panicked: bool,
+}
+
+/// How often a busy thread reports. Not every round, since a report takes a lock.
+const REPORT_INTERVAL: Duration = Duration::from_millis(20);
+
+const RUN: u8 = 0;
+const DRAIN: u8 = 1;
+
+struct Shared {
+    request: AtomicU8,
+    reports: Mutex<Vec<ThreadReport>>,
+    changed: Condvar,
+    wakers: Mutex<Vec<Arc<dyn Waker>>>,
+}
+
+/// Asks the stream threads to end; may be used from any thread, also by a signal's.
+#[derive(Clone)]
+pub struct StopHandle {
+    shared: Arc<Shared>,
+}
+
+impl StopHandle {
+    /// Lets every thread commit, close its tasks clean and leave.
+    pub fn drain(&self) {
+        self.shared.request.store(DRAIN, Ordering::SeqCst);
+        for waker in lock(&self.shared.wakers).iter() {
+            waker.wake();
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// Whether the threads were asked to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.request.load(Ordering::SeqCst) == DRAIN
+    }
+}
+
+/// See the file's documentation.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// Starts `count` stream threads.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system can't start a thread.
+    pub fn start(count: u32, leave: bool, make: Arc<MakeThread>) -> anyhow::Result<Self> {
+        let shared = Arc::new(Shared {
+            request: AtomicU8::new(RUN),
+            reports: Mutex::new(vec![ThreadReport::default(); count as usize]),
+            changed: Condvar::new(),
+            wakers: Mutex::new(Vec::new()),
+        });
+        let mut threads = Vec::new();
+        for index in 0..count {
+            let (shared, make) = (Arc::clone(&shared), Arc::clone(&make));
+            let name = format!("StreamThread-{}", index + 1);
+            let body = move || run_thread(index, leave, &shared, make.as_ref());
+            threads.push(std::thread::Builder::new().name(name).spawn(body)?);
+        }
+        Ok(Self { shared, threads })
+    }
+
+    /// What ends the threads.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// What the threads last said.
+    #[must_use]
+    pub fn reports(&self) -> Vec<ThreadReport> {
+        lock(&self.shared.reports).clone()
+    }
+
+    /// Waits until a thread reports, a stop is asked for, or `timeout` has passed.
+    pub fn wait_for_report(&self, timeout: Duration) {
+        let reports = lock(&self.shared.reports);
+        drop(self.shared.changed.wait_timeout(reports, timeout).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits until all threads have ended, and returns their last reports.
+    #[must_use]
+    pub fn join(self) -> Vec<ThreadReport> {
+        for thread in self.threads {
+            // A panic was caught inside and is in the report.
+            let _ = thread.join();
+        }
+        lock(&self.shared.reports).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_thread(index: u32, leave: bool, shared: &Shared, make: &MakeThread) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| drive(index, leave, shared, make)));
+    let mut reports = lock(&shared.reports);
+    let report = &mut reports[index as usize];
+    report.ended = true;
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::error!(thread = index, error = %format!("{error:#}"), "the stream thread has ended");
+            report.error = Some(format!("{error:#}"));
+        }
+        Err(panic) => {
+            let text = panic_text(panic.as_ref());
+            tracing::error!(thread = index, panic = %text, "the stream thread has ended by a bug of the host, please report it");
+            report.error = Some(format!("internal error: {text}"));
+            report.panicked = true;
+        }
+    }
+    drop(reports);
+    shared.changed.notify_all();
+}
+
+fn drive(index: u32, leave: bool, shared: &Shared, make: &MakeThread) -> anyhow::Result<()> {
+    let (mut thread, waker) = make(index)?;
+    lock(&shared.wakers).push(waker);
+    let mut last_report = Instant::now();
+    let mut rounds = 0;
+    while shared.request.load(Ordering::SeqCst) == RUN {
+        let round = match thread.run_once() {
+            Ok(round) => round,
+            Err(error) => {
+                thread.close_dirty(leave);
+                return Err(error.into());
+            }
+        };
+        rounds += 1;
+        let idle = round.records == 0;
+        if idle || last_report.elapsed() >= REPORT_INTERVAL {
+            last_report = Instant::now();
+            report(index, rounds, &thread, shared);
+        }
+    }
+    tracing::info!(thread = thread.name(), "draining: commits, closes its tasks and leaves");
+    let closed = thread.close(leave);
+    report(index, rounds, &thread, shared);
+    Ok(closed?)
+}
+
+fn report(index: u32, rounds: u64, thread: &StreamThread, shared: &Shared) {
+    let mut reports = lock(&shared.reports);
+    let report = &mut reports[index as usize];
+    report.totals = thread.totals();
+    report.rounds = rounds;
+    report.caught_up = thread.is_caught_up();
+    if report.failed_tasks.len() != thread.failed_tasks().len() {
+        report.failed_tasks = thread.failed_tasks().clone();
+    }
+    drop(reports);
+    shared.changed.notify_all();
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,67 @@
+//! The fault simulator's tests: `make sim SEEDS=n` runs so many worlds, `make sim SEED=x` one, and tells all that happened in it.
+
+use millstream_tests::sim::fuse::{COMMIT_POINTS, Side};
+use millstream_tests::sim::plan::Sabotage;
+use millstream_tests::sim::{run, run_many};
+
+/// Seeds that are not given; `make sim` gives more.
+const SEEDS_DEFAULT: u64 = 500;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    if let Some(seed) = number("SEED") {
+        let outcome = run(seed, Sabotage::None, true);
+        println!("{}{:?}\nhash {:x}", outcome.tail, outcome.totals, outcome.hash);
+        assert!(outcome.violations.is_empty(), "seed {seed}: {:#?}", outcome.violations);
+        return;
+    }
+    let seeds = number("SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let started = std::time::Instant::now();
+    let summary = run_many(seeds, Sabotage::None, 10);
+    let totals = summary.totals;
+    println!("{seeds} seeds in {:.1} s: {totals:?}", started.elapsed().as_secs_f64());
+    for ((point, side), times) in &summary.deaths {
+        println!("{times:>8} processes died {side:?} `{point}`");
+    }
+    if let Some((seed, what)) = summary.failed.first() {
+        let outcome = run(*seed, Sabotage::None, true);
+        panic!("{}\n{:#?}\nseed {seed}: {what}\nrepeat it with: make sim SEED={seed}", outcome.tail, summary.failed);
+    }
+    if seeds >= SEEDS_DEFAULT {
+        for point in COMMIT_POINTS {
+            for side in [Side::Before, Side::After] {
+                assert!(summary.deaths.contains_key(&(point, side)), "no process died {side:?} `{point}`");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_twice_is_the_same_world_twice() {
+    for seed in 0..50 {
+        let (one, other) = (run(seed, Sabotage::None, false), run(seed, Sabotage::None, true));
+        assert_eq!((one.hash, one.deaths, one.totals), (other.hash, other.deaths, other.totals), "seed {seed}");
+    }
+    assert_ne!(run(0, Sabotage::None, false).hash, run(1, Sabotage::None, false).hash);
+}
+
+#[test]
+fn every_canary_is_caught() {
+    const SEEDS_MAX: u64 = 2000;
+    for sabotage in [
+        Sabotage::StateBeforeCommit,
+        Sabotage::FlushAfterPositions,
+        Sabotage::OffsetsOutsideTransaction,
+        Sabotage::NoFencingOfMembers,
+        Sabotage::UncommittedReads,
+    ] {
+        let summary = run_many(SEEDS_MAX, sabotage, 1);
+        let (seed, what) = summary.failed.first().unwrap_or_else(|| panic!("{sabotage:?} was not noticed"));
+        println!("{sabotage:?} is caught by seed {seed}: {what}");
+    }
+}

@@ -13,6 +13,8 @@ pub struct RecordCollector {
     producer: Option<Box<dyn Producer>>,
     transactional: bool,
     in_transaction: bool,
+    /// Whether a record since the last commit may not have reached the broker, so that nothing may be committed.
+    has_lost_records: bool,
     records_sent: u64,
 }
 
@@ -20,13 +22,14 @@ impl RecordCollector {
     /// A collector without a producer.
     #[must_use]
     pub fn new(transactional: bool) -> Self {
-        Self { producer: None, transactional, in_transaction: false, records_sent: 0 }
+        Self { producer: None, transactional, in_transaction: false, has_lost_records: false, records_sent: 0 }
     }
 
     /// Takes a new producer, which has fenced the former one.
     pub fn set_producer(&mut self, producer: Box<dyn Producer>) {
         self.producer = Some(producer);
         self.in_transaction = false;
+        self.has_lost_records = false;
     }
 
     /// Drops the producer: the outcome of its transaction is unknown, so it must not be used again (KIP-890).
@@ -45,6 +48,13 @@ impl RecordCollector {
     #[must_use]
     pub fn in_transaction(&self) -> bool {
         self.in_transaction
+    }
+
+    /// Whether work since the last commit must be abandoned after an error: a transaction is open, or a record may be lost. A producer tells
+    /// of a lost record once only, so that the next flush would succeed without it.
+    #[must_use]
+    pub fn must_abandon(&self) -> bool {
+        self.in_transaction || self.has_lost_records
     }
 
     /// The number of records sent so far, changelog records included.
@@ -68,9 +78,10 @@ impl RecordCollector {
     ///
     /// See [`Producer::send`].
     pub fn send(&mut self, record: ProducerRecord<'_>) -> Result<()> {
-        self.open()?.send(record)?;
-        self.records_sent += 1;
-        Ok(())
+        let sent = self.open()?.send(record);
+        self.has_lost_records |= sent.is_err();
+        self.records_sent += u64::from(sent.is_ok());
+        sent
     }
 
     /// Sends the records `range` of a batch to one topic.
@@ -81,7 +92,9 @@ impl RecordCollector {
     pub fn send_batch(&mut self, topic: &TopicName, batch: &RecordBatch, range: Range<usize>) -> Result<()> {
         let count = range.len() as u64;
         if count > 0 {
-            self.open()?.send_batch(topic, batch, range)?;
+            let sent = self.open()?.send_batch(topic, batch, range);
+            self.has_lost_records |= sent.is_err();
+            sent?;
             self.records_sent += count;
         }
         Ok(())
@@ -93,7 +106,9 @@ impl RecordCollector {
     ///
     /// See [`Producer::flush`].
     pub fn flush(&mut self) -> Result<()> {
-        self.producer.as_mut().ok_or_else(no_producer)?.flush()
+        let flushed = self.producer.as_mut().ok_or_else(no_producer)?.flush();
+        self.has_lost_records |= flushed.is_err();
+        flushed
     }
 
     /// Adds consumed positions to the transaction, opening one if records had no output.
@@ -118,8 +133,9 @@ impl RecordCollector {
         Ok(())
     }
 
-    /// Aborts the transaction, if one is open. When even that fails the producer is dropped: the next one aborts it.
+    /// Gives up what was sent since the last commit: aborts the transaction, if one is open. When even that fails the producer is dropped: the next one aborts it.
     pub fn abort_transaction(&mut self) {
+        self.has_lost_records = false;
         let Some(producer) = self.producer.as_mut().filter(|_| self.in_transaction) else {
             return;
         };

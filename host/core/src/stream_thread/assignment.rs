@@ -32,6 +32,11 @@ impl Assignment {
         self.tasks.is_some()
     }
 
+    /// Forgets tasks that are taken away.
+    fn remove(&mut self, tasks: &BTreeSet<TaskId>) {
+        self.tasks.iter_mut().for_each(|assigned| assigned.retain(|task| !tasks.contains(task)));
+    }
+
     /// Opens all tasks anew.
     pub(super) fn restart(&mut self) {
         self.pending = self.tasks.is_some();
@@ -74,6 +79,8 @@ impl StreamThread {
 
     fn handle_revoked(&mut self, tasks: &BTreeSet<TaskId>) -> Result<(), TaskFailure> {
         tracing::info!(thread = %self.name, ?tasks, "tasks revoked");
+        // Should everything restart before the next assignment, they must not be opened again: they may have another owner by then.
+        self.assignment.remove(tasks);
         let committed = self.commit();
         if committed.is_ok() {
             for task in self.tasks.values_mut().filter(|task| tasks.contains(&task.id())) {
@@ -95,6 +102,9 @@ impl StreamThread {
 
     /// Opens the assigned tasks that are not open, and puts the queues of all at their committed positions.
     fn open_tasks(&mut self) -> Result<(), TaskFailure> {
+        // All queues continue at their committed positions, those of tasks that were here before too: what these have processed
+        // since their last commit would be processed twice.
+        self.commit()?;
         let failed = self.recovery.failed_tasks();
         let assigned: Vec<TaskId> =
             self.assignment.tasks.iter().flatten().filter(|task| !failed.contains_key(task)).copied().collect();
@@ -162,7 +172,7 @@ impl StreamThread {
             .map(|index| &topology.stores()[*index])
             .map(|store| StateStoreSpec { name: store.name.clone(), persistent: store.persistent })
             .collect();
-        let state = self.ports.state_directory.open_task(id, &specs)?;
+        let state = self.ports.state_directory.open_task(id, &specs).map_err(|error| error.in_task(id))?;
         let cache_bytes_max = self.settings.write_buffer_bytes_max / self.store_instances().max(1);
         let settings = sub_topology.stores.iter().map(|index| {
             let store = &topology.stores()[*index];

@@ -155,7 +155,7 @@ impl StreamThread {
     pub fn run_once(&mut self) -> Result<Round> {
         match self.round() {
             Ok(round) => {
-                if round.records > 0 || round.committed {
+                if !self.tasks.values().any(ActiveTask::is_commit_needed) {
                     self.retrying_since = None;
                 }
                 Ok(round)
@@ -357,7 +357,7 @@ impl StreamThread {
                     return Err(Error::fatal(message).caused_by(error));
                 }
                 tracing::warn!(thread = %self.name, error = %chain(&error), "will try again");
-                if self.settings.guarantee == ProcessingGuarantee::ExactlyOnce && self.collector.in_transaction() {
+                if self.collector.must_abandon() {
                     self.restart_tasks();
                 }
                 self.ports.consumer.wait(Duration::from_millis(100).min(self.settings.poll_timeout));

@@ -60,6 +60,15 @@ impl NativeProcessor {
         })
     }
 
+    /// A processor that forwards every record with what `say` says as its value.
+    pub fn saying(say: impl Fn(&mut TaskContext, Record<'_>, usize) -> String + 'static) -> Self {
+        Self::of(move |context, record, index| {
+            let text = say(context, record, index);
+            context.forward_record(Record { value: Some(text.as_bytes()), ..record }, index);
+            Ok(())
+        })
+    }
+
     fn new(record: RecordFn) -> Self {
         let punctuate = Box::new(|_: &mut TaskContext, _, _, _| Ok(()));
         Self { init: Box::new(|_| Ok(())), record, punctuate, close: Box::new(|_| Ok(())) }

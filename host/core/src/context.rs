@@ -30,6 +30,15 @@ pub struct Run {
     pub stream_times: Vec<Timestamp>,
 }
 
+impl Run {
+    /// No source record is being processed any more, as in a punctuation and all that follows from it.
+    pub fn end(&mut self) {
+        self.partition = None;
+        self.offsets.clear();
+        self.stream_times.clear();
+    }
+}
+
 /// What a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -238,6 +247,10 @@ impl TaskContext {
         match self.phase {
             Phase::Init | Phase::Close => None,
             Phase::Punctuate => Some(RecordMetadata { partition: None, offset: Offset(-1) }),
+            // What a punctuation has forwarded has no source record either.
+            Phase::Process if self.run.partition.is_none() => {
+                self.parents.get(index).map(|_| RecordMetadata { partition: None, offset: Offset(-1) })
+            }
             Phase::Process => {
                 let row = *self.parents.get(index)? as usize;
                 let offset = *self.run.offsets.get(row)?;

@@ -48,7 +48,8 @@ impl Draft {
     /// A node.
     #[must_use]
     pub fn step(mut self, name: &str, step: Step, inputs: &[&str], stores: &[&str]) -> Self {
-        let declaration = ProcessorDeclaration { step, inputs: owned(inputs), stores: owned(stores), copartition: true };
+        let declaration =
+            ProcessorDeclaration { step, inputs: owned(inputs), stores: owned(stores), copartition: true };
         self.0.processor(name, declaration);
         self
     }

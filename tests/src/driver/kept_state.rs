@@ -71,9 +71,8 @@ impl StateDirectory for KeptState {
         if !contents.open.insert(task) {
             return Err(Error::new(Kind::Retriable, "somebody else has the state open").in_task(task));
         }
-        let state = contents.tasks.entry(task).or_insert_with(|| {
-            Arc::new(Mutex::new(InMemoryTaskState::new(stores.len())))
-        });
+        let state =
+            contents.tasks.entry(task).or_insert_with(|| Arc::new(Mutex::new(InMemoryTaskState::new(stores.len()))));
         Ok(Box::new(OpenState { state: Arc::clone(state), task, directory: self.clone() }))
     }
 

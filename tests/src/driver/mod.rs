@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_core::Result;
 use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TaskId, Timestamp, TopicName, TopicPartition};
 use millstream_core::port::{Broker, Clock, CommittedOffset, Fetched, Page, StateDirectory};
@@ -21,7 +22,6 @@ use millstream_core::record::{Headers, Record, pack_header};
 use millstream_core::store::{Cursor, InMemoryStateDirectory, Order};
 use millstream_core::stream_thread::{Ports, Round, StreamThread, StreamThreadSettings};
 use millstream_core::topology::{ResolvedTopology, Topology};
-use millstream_core::Result;
 use millstream_embedded::{
     ConsumerOptions, EmbeddedBroker, EmbeddedChangelogReader, EmbeddedConsumer, EmbeddedLog, EmbeddedPurger, Isolation,
     MembershipHandle,
@@ -165,7 +165,8 @@ impl TopologyDriver {
     pub fn new(topology: Topology, plugins: Box<dyn PluginFactory>, options: DriverOptions) -> Self {
         let DriverOptions { settings, partitions, log, clock, state, corks } = options;
         let cluster = create_source_topics(&topology, &log, &partitions);
-        let resolved = ResolvedTopology::new(&topology, &cluster, &BTreeMap::new()).expect("the topics fit the topology");
+        let resolved =
+            ResolvedTopology::new(&topology, &cluster, &BTreeMap::new()).expect("the topics fit the topology");
         for topic in resolved.internal_topics() {
             log.create_topic(&topic.name, topic.partitions, &topic.configs).expect("topics can be created");
         }
@@ -187,8 +188,7 @@ impl TopologyDriver {
             purger: Box::new(EmbeddedPurger::new(&log)),
             plugins,
         };
-        let thread =
-            StreamThread::new("driver".to_owned(), Arc::new(topology), Arc::new(resolved), settings, ports);
+        let thread = StreamThread::new("driver".to_owned(), Arc::new(topology), Arc::new(resolved), settings, ports);
         Self { log, clock, thread, membership, group, read_to: BTreeMap::new() }
     }
 
@@ -210,12 +210,8 @@ impl TopologyDriver {
     pub fn write(&mut self, topic: &str, partition: Option<i32>, record: &TestRecord) {
         let packed = record.packed_headers();
         let headers = Headers::from_packed(&packed);
-        let record = Record {
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            timestamp: record.timestamp,
-            headers,
-        };
+        let record =
+            Record { key: record.key.as_deref(), value: record.value.as_deref(), timestamp: record.timestamp, headers };
         self.log.append(&topic.into(), partition, record).expect("the topic exists");
     }
 
@@ -296,6 +292,12 @@ impl TopologyDriver {
             found.extend(fetched.records.iter().map(TestRecord::from));
         }
         found
+    }
+
+    /// The values of [`Self::read_output`], as text.
+    pub fn read_texts(&mut self, topic: &str) -> Vec<String> {
+        let text = |record: TestRecord| String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned();
+        self.read_output(topic).into_iter().map(text).collect()
     }
 
     /// All entries of a task's store, keys ascending.

@@ -193,10 +193,9 @@ impl StreamThread {
     fn restore(&mut self) -> Result<(), TaskFailure> {
         let wall_clock = self.ports.clock.wall_clock_time();
         for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Restoring) {
-            let before = task.restored().unwrap_or(0);
+            let before = task.records_restored();
             let done = task.restore_step(self.ports.changelog_reader.as_mut(), wall_clock)?;
-            let after = task.restored();
-            self.totals.records_restored += after.unwrap_or(before).saturating_sub(before);
+            self.totals.records_restored += task.records_restored() - before;
             if done {
                 tracing::debug!(thread = %self.name, task = %task.id(), "all stores are restored");
             }

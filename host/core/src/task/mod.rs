@@ -1,5 +1,6 @@
 //! Tasks: one sub-topology times one partition number, the unit of work, state and assignment.
 
+mod dead_letter;
 mod node_tree;
 mod partition_group;
 mod phase;
@@ -20,6 +21,7 @@ use crate::record_collector::RecordCollector;
 use crate::store::Stores;
 use crate::topology::{NodeIndex, SubTopology, Topology};
 
+use dead_letter::{DeadLetter, no_record};
 pub use node_tree::LeftOut;
 use node_tree::{NodeTree, TreeFailure};
 pub use partition_group::{Next, PartitionGroup};
@@ -119,6 +121,7 @@ pub struct ActiveTask {
     /// For each queue the position committed last.
     committed: Vec<Option<Offset>>,
     records_processed: u64,
+    records_restored: u64,
     /// While a failing record is searched for: runs are one record long until this one has passed.
     isolate_until: Option<Coordinates>,
     passed: Vec<Passed>,
@@ -158,6 +161,7 @@ impl ActiveTask {
             commit_needed: false,
             committed: Vec::new(),
             records_processed: 0,
+            records_restored: 0,
             isolate_until: None,
             passed: Vec::new(),
         })
@@ -179,6 +183,12 @@ impl ActiveTask {
     #[must_use]
     pub fn records_processed(&self) -> u64 {
         self.records_processed
+    }
+
+    /// The changelog records applied since the task was opened.
+    #[must_use]
+    pub fn records_restored(&self) -> u64 {
+        self.records_restored
     }
 
     /// The records left out since the task was opened.
@@ -226,7 +236,9 @@ impl ActiveTask {
         let Some(restore) = &mut self.restore else {
             return Ok(self.phase == TaskPhase::Running);
         };
+        let before = restore.restored();
         let done = restore.step(&mut self.context.stores, reader).map_err(|error| error.in_task(self.id))?;
+        self.records_restored += restore.restored() - before;
         if done {
             self.restore = None;
             self.context.wall_clock_time = now;
@@ -259,7 +271,11 @@ impl ActiveTask {
         let stop_before_passed = !self.passed.is_empty();
         let single = self.isolate_until.is_some() || stop_before_passed;
         let records_max = if single { 1 } else { self.settings.run_records_max };
-        match self.group.next_run(consumer, monotonic, records_max, &mut self.run) {
+        let dropped = self.group.dropped_records;
+        let next = self.group.next_run(consumer, monotonic, records_max, &mut self.run);
+        // The position moves past dropped records, also when nothing else is left in the queue (reference §4.1).
+        self.commit_needed |= self.group.dropped_records > dropped;
+        match next {
             Next::NotReady => Ok(0),
             Next::InvalidTimestamp(at, timestamp) => Err(self.invalid_timestamp(at, timestamp)),
             Next::Run(queue) => self.process_run(queue, collector),
@@ -280,7 +296,7 @@ impl ActiveTask {
         self.records_processed += count as u64;
         let last_time = self.context.run.stream_times.last().copied();
         self.context.stream_time = last_time.unwrap_or(self.context.stream_time);
-        self.send_left_out(queue, collector)?;
+        self.send_left_out(Some(queue), collector)?;
         self.end_isolation(queue);
         Ok(count)
     }
@@ -312,20 +328,25 @@ impl ActiveTask {
         }
     }
 
-    /// Sends what processors refused with `dead-letter` to its topic, and counts what they left out.
-    fn send_left_out(&mut self, queue: usize, collector: &mut RecordCollector) -> Result<(), TaskFailure> {
+    /// Sends what processors refused with `dead-letter` to its topic, and counts what they left out. `queue` is the one of
+    /// the run; in a punctuation there is none.
+    fn send_left_out(&mut self, queue: Option<usize>, collector: &mut RecordCollector) -> Result<(), TaskFailure> {
         for LeftOut { node, row, reaction } in self.tree.take_left_out() {
             self.context.dropped_records += 1;
-            let record = self.coordinates(queue, row);
-            let node_name = self.tree.name(node).clone();
-            let (reason, topic) = match reaction {
-                Reaction::DeadLetter(reason) => (reason, self.settings.dead_letter_topics.get(&node).cloned()),
+            let origin = queue.map(|queue| self.coordinates(queue, row));
+            let node_name = self.tree.name(node);
+            let (reason, topic) = match &reaction {
+                Reaction::DeadLetter(reason) => (reason, self.settings.dead_letter_topics.get(&node)),
                 Reaction::Skip(reason) | Reaction::Retry(reason) | Reaction::Fatal(reason) => (reason, None),
             };
-            tracing::warn!(task = %self.id, node = %node_name, %record, %reason, "a record was left out");
+            let at = origin.as_ref().map(tracing::field::display);
+            tracing::warn!(task = %self.id, node = %node_name, record = at, %reason, "a record was left out");
             if let Some(topic) = topic {
-                let passed = Passed { record, node_name, reason, dead_letter_topic: Some(topic) };
-                send_dead_letter(&passed, &self.run, row as usize, collector)?;
+                let record = match queue {
+                    Some(_) => self.run.records.record(row as usize),
+                    None => no_record(self.context.wall_clock_time),
+                };
+                DeadLetter { topic, node_name, reason, origin: origin.as_ref() }.send(record, collector)?;
             }
         }
         Ok(())
@@ -339,17 +360,21 @@ impl ActiveTask {
                 queue.partition == one.record.partition && queue.head_offset() == Some(one.record.offset)
             })
         };
-        let Some((index, queue)) = passed.iter().enumerate().find_map(|(index, one)| Some((index, at_head(one)?))) else {
+        let Some((index, queue)) = passed.iter().enumerate().find_map(|(index, one)| Some((index, at_head(one)?)))
+        else {
             return Ok(false);
         };
         let one = passed.remove(index);
         tracing::warn!(task = %self.id, node = %one.node_name, record = %one.record, reason = %one.reason,
             topic = ?one.dead_letter_topic, "a record was passed over because a processor failed on it");
         run.clear();
-        group.queues()[queue].copy_head(run);
-        group.queue_mut(queue).skip_head();
-        if one.dead_letter_topic.is_some() {
-            send_dead_letter(&one, run, 0, collector)?;
+        group.queue_mut(queue).dequeue(Timestamp::MAX, 1, run);
+        let record = run.records.record(0);
+        // The record was dequeued, and time is advanced by that (reference §4.1).
+        self.context.stream_time = self.context.stream_time.max(record.timestamp);
+        if let Some(topic) = &one.dead_letter_topic {
+            let (node_name, reason, origin) = (&one.node_name, one.reason.as_str(), Some(&one.record));
+            DeadLetter { topic, node_name, reason, origin }.send(record, collector)?;
         }
         self.commit_needed = true;
         self.context.commit_requested = true;
@@ -374,8 +399,10 @@ impl ActiveTask {
             self.context.punctuations.take_due(kind, now, &mut due);
             for Due { id, node } in due.drain(..) {
                 if self.context.punctuations.is_scheduled(id) {
+                    self.context.run.end();
                     let done = self.tree.punctuate(node, id, kind, now, &mut self.context, collector);
                     done.map_err(|failure| self.failure(failure, None))?;
+                    self.send_left_out(None, collector)?;
                     fired = true;
                     self.commit_needed = true;
                 }
@@ -583,36 +610,4 @@ impl ActiveTask {
     pub fn stream_time(&self) -> Timestamp {
         self.context.stream_time
     }
-}
-
-/// Sends a record to the dead-letter topic with the headers of KIP-1034 (reference §3.15), in the transaction of the rest.
-fn send_dead_letter(
-    passed: &Passed,
-    run: &Fetched,
-    row: usize,
-    collector: &mut RecordCollector,
-) -> Result<(), TaskFailure> {
-    let Some(topic) = &passed.dead_letter_topic else {
-        return Ok(());
-    };
-    let record = run.records.record(row);
-    let mut headers = record.headers.packed().to_vec();
-    let mut header = |key: &str, value: &str| {
-        let key = format!("__streams.errors.{key}");
-        crate::record::pack_header(&mut headers, key.as_bytes(), Some(value.as_bytes()));
-    };
-    header("exception", "millstream.ProcessorFailure");
-    header("message", &format!("node `{}`: {}", passed.node_name, passed.reason));
-    header("stacktrace", &passed.reason);
-    header("topic", passed.record.partition.topic.as_str());
-    header("partition", &passed.record.partition.partition.to_string());
-    header("offset", &passed.record.offset.to_string());
-    Ok(collector.send(ProducerRecord {
-        topic,
-        partition: None,
-        key: record.key,
-        value: record.value,
-        timestamp: record.timestamp,
-        headers: crate::record::Headers::from_packed(&headers),
-    })?)
 }

@@ -229,7 +229,8 @@ impl NodeTree {
                 let index = node.index;
                 context.enter(index, Phase::Process, node.children.len(), sequenced, batch);
                 let failures = processor.process(batch, context).map_err(|failure| {
-                    let row = failure.index.or((batch.len() == 1).then_some(0)).filter(|at| (*at as usize) < batch.len());
+                    let row =
+                        failure.index.or((batch.len() == 1).then_some(0)).filter(|at| (*at as usize) < batch.len());
                     failed(index, row.map(|at| batch.row(at as usize)), failure)
                 })?;
                 let stop = self.note_failures(index, batch, failures)?;
@@ -353,7 +354,10 @@ fn topic_of<'a>(topic: &SinkTopic, batch: &'a RecordBatch, index: usize) -> Resu
         _ => "the record has no key to take its topic from".to_owned(),
     })?;
     if !is_topic_name(named) {
-        return Err(format!("the record names the topic `{}`, which is not a legal name", String::from_utf8_lossy(named)));
+        return Err(format!(
+            "the record names the topic `{}`, which is not a legal name",
+            String::from_utf8_lossy(named)
+        ));
     }
     Ok(named)
 }

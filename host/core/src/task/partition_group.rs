@@ -97,7 +97,10 @@ impl PartitionGroup {
                 Some(_) => {
                     let timestamp = queue.head_timestamp().unwrap_or(TIMESTAMP_UNKNOWN);
                     let offset = queue.position(consumer);
-                    return Next::InvalidTimestamp(Coordinates { partition: queue.partition.clone(), offset }, timestamp);
+                    return Next::InvalidTimestamp(
+                        Coordinates { partition: queue.partition.clone(), offset },
+                        timestamp,
+                    );
                 }
             }
         }

@@ -169,12 +169,6 @@ impl RecordQueue {
         }
     }
 
-    /// The next record alone, copied.
-    pub fn copy_head(&self, run: &mut Fetched) {
-        run.records.push_range(&self.fetched.records, self.head..self.head + 1);
-        run.offsets.extend(self.head_offset());
-    }
-
     /// The position to commit: the next unprocessed record, or what the consumer has passed when none waits (reference §4.3).
     #[must_use]
     pub fn position(&self, consumer: &dyn Consumer) -> Offset {

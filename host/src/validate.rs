@@ -37,7 +37,7 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
             }
         }
         Err(unresolved) => {
-            for reference in unresolved {
+            for reference in unresolved.0 {
                 writeln!(errors, "{}: warning: {reference}", path.display())?;
             }
         }
@@ -53,24 +53,20 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
 /// What the clients would refuse of the `[kafka]` table. Without one, the application can still run without a broker.
 #[cfg(feature = "kafka")]
 fn kafka_mistakes(application: &Application, properties: BTreeMap<String, String>) -> Vec<Mistake> {
-    use millstream_core::commit::ProcessingGuarantee;
-    use millstream_kafka::{Guarantee, KafkaConfig, KafkaSettings};
+    use millstream_kafka::{ConfigMistake, KafkaConfig, KafkaSettings};
 
     if properties.is_empty() {
         return Vec::new();
     }
     let settings = KafkaSettings {
         application_id: application.settings.application_id.clone(),
-        guarantee: match application.settings.stream_thread.guarantee {
-            ProcessingGuarantee::ExactlyOnce => Guarantee::ExactlyOnce,
-            ProcessingGuarantee::AtLeastOnce => Guarantee::AtLeastOnce,
-        },
+        guarantee: application.settings.stream_thread.guarantee,
         process_id: String::new(),
         transaction_timeout: application.settings.transaction_timeout,
         properties,
     };
     let refused = KafkaConfig::new(settings).err().map(|mistakes| mistakes.0).unwrap_or_default();
-    let placed = |mistake: millstream_kafka::ConfigMistake| {
+    let placed = |mistake: ConfigMistake| {
         let message = format!("`{}` in [kafka]: {}", mistake.key, mistake.reason);
         application.mistake_at("kafka", &format!("{:?}", mistake.key), message)
     };

@@ -17,7 +17,7 @@ use millstream_core::topology::Topology;
 
 pub use mistake::{Mistake, Mistakes};
 pub use schema::json_schema;
-pub use secret::{HIDDEN, KafkaProperties, UnresolvedReference};
+pub use secret::{HIDDEN, KafkaProperties, UnresolvedReference, UnresolvedReferences};
 pub use settings::{EffectiveSetting, GroupProtocol, InternalTopicSettings, PluginSettings, Settings, StateSettings};
 
 /// An application, as its manifest describes it.

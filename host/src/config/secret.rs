@@ -24,6 +24,21 @@ pub struct UnresolvedReference {
     pub reason: String,
 }
 
+/// All references that can't be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnresolvedReferences(pub Vec<UnresolvedReference>);
+
+impl fmt::Display for UnresolvedReferences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reference) in self.0.iter().enumerate() {
+            write!(f, "{}{reference}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnresolvedReferences {}
+
 impl fmt::Display for UnresolvedReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` in [kafka]: {}", self.key, self.reason)
@@ -47,7 +62,7 @@ impl KafkaProperties {
     /// # Errors
     ///
     /// All references that can't be resolved.
-    pub fn resolve(&self) -> Result<BTreeMap<String, String>, Vec<UnresolvedReference>> {
+    pub fn resolve(&self) -> Result<BTreeMap<String, String>, UnresolvedReferences> {
         let mut resolved = BTreeMap::new();
         let mut unresolved = Vec::new();
         for (key, value) in &self.values {
@@ -56,7 +71,7 @@ impl KafkaProperties {
                 Err(reason) => unresolved.push(UnresolvedReference { key: key.clone(), reason }),
             }
         }
-        if unresolved.is_empty() { Ok(resolved) } else { Err(unresolved) }
+        if unresolved.is_empty() { Ok(resolved) } else { Err(UnresolvedReferences(unresolved)) }
     }
 
     fn lookup(&self, reference: &Reference<'_>) -> Result<String, String> {

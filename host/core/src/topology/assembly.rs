@@ -1,6 +1,6 @@
 //! The assembly: turns checked declarations into nodes, and puts a repartition wherever a key may have changed before it matters.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::declaration::{
     About, Declared, DeclaredKind, ProcessorDeclaration, RepartitionOptions, Step, StoreDeclaration, TopologyError,
@@ -19,7 +19,7 @@ pub(super) struct Assembly {
     /// For each node whether the key of what it forwards may differ from the key that its source read (Kafka Streams' `repartitionRequired`).
     is_key_changed: Vec<bool>,
     /// The node that forwards for each declared name: of a repartition its source.
-    outputs: HashMap<String, NodeIndex>,
+    outputs: BTreeMap<String, NodeIndex>,
     errors: Vec<TopologyError>,
 }
 
@@ -41,7 +41,7 @@ impl Assembly {
             repartitions: Vec::new(),
             copartition_groups: Vec::new(),
         };
-        Self { topology, is_key_changed: Vec::new(), outputs: HashMap::new(), errors: Vec::new() }
+        Self { topology, is_key_changed: Vec::new(), outputs: BTreeMap::new(), errors: Vec::new() }
     }
 
     /// Adds `nodes` in `order`, in which each comes after its inputs.
@@ -183,8 +183,8 @@ impl Assembly {
 
     /// Declared names and topics are unique already; the generated ones must not meet them.
     fn check_generated(&mut self) {
-        let mut names = HashMap::new();
-        let mut topics = HashMap::new();
+        let mut names = BTreeMap::new();
+        let mut topics = BTreeMap::new();
         for (index, node) in self.topology.indexed_nodes() {
             if let Some(other) = names.insert(&node.name, index) {
                 let declared = if self.outputs.get(node.name.as_str()) == Some(&other) { other } else { index };

@@ -1,6 +1,6 @@
 //! The builder: takes declarations, checks them all, and hands them to the [assembly](super::assembly).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::assembly::Assembly;
 use super::declaration::{About, Declared, DeclaredKind, ProcessorDeclaration, Step, StoreDeclaration, TopologyError};
@@ -92,7 +92,7 @@ impl TopologyBuilder {
     }
 
     fn check_inputs(&self, errors: &mut Vec<TopologyError>) {
-        let by_name: HashMap<&str, &Declared> = self.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+        let by_name: BTreeMap<&str, &Declared> = self.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
         for node in &self.nodes {
             if node.inputs().is_empty() && !matches!(node.kind, DeclaredKind::Source(_)) {
                 let message = "it has no inputs, so no record would ever reach it; name at least one node".into();
@@ -146,7 +146,7 @@ impl TopologyBuilder {
     }
 
     fn check_topics(&self, errors: &mut Vec<TopologyError>) {
-        let mut claimed: HashMap<TopicName, &str> = HashMap::new();
+        let mut claimed: BTreeMap<TopicName, &str> = BTreeMap::new();
         for node in &self.nodes {
             self.check_source_names(node, &mut claimed, errors);
             self.check_repartition(node, &mut claimed, errors);
@@ -178,7 +178,7 @@ impl TopologyBuilder {
     fn check_source_names<'a>(
         &self,
         node: &'a Declared,
-        claimed: &mut HashMap<TopicName, &'a str>,
+        claimed: &mut BTreeMap<TopicName, &'a str>,
         errors: &mut Vec<TopologyError>,
     ) {
         let DeclaredKind::Source(Source { topics: SourceTopics::Names(topics), .. }) = &node.kind else { return };
@@ -195,7 +195,7 @@ impl TopologyBuilder {
     fn check_repartition<'a>(
         &self,
         node: &'a Declared,
-        claimed: &mut HashMap<TopicName, &'a str>,
+        claimed: &mut BTreeMap<TopicName, &'a str>,
         errors: &mut Vec<TopologyError>,
     ) {
         let DeclaredKind::Processor(processor) = &node.kind else { return };
@@ -222,7 +222,7 @@ impl TopologyBuilder {
 
     /// The order in which nodes become part of the topology: as declared, but each after its inputs.
     fn order(&self, errors: &mut Vec<TopologyError>) -> Vec<usize> {
-        let mut places = HashMap::new();
+        let mut places = BTreeMap::new();
         for (place, node) in self.nodes.iter().enumerate() {
             places.entry(node.name.as_str()).or_insert(place);
         }
@@ -281,7 +281,7 @@ fn check_topic(node: &str, topic: &TopicName, errors: &mut Vec<TopologyError>) {
 fn claim<'a>(
     node: &'a Declared,
     topic: TopicName,
-    claimed: &mut HashMap<TopicName, &'a str>,
+    claimed: &mut BTreeMap<TopicName, &'a str>,
     errors: &mut Vec<TopologyError>,
 ) {
     if let Some(owner) = claimed.get(&topic) {

@@ -59,7 +59,7 @@ build: ## the host, with everything
 	@.ci/install rust host
 	compgen -G '$(TARGET)/release/deps/librocksdb*.rlib' >/dev/null \
 		|| echo "building the host: about 20 minutes on two cores, half of it RocksDB, once"
-	cargo build --release --workspace
+	cargo build $(EVERYTHING)
 
 plugins: build ## every sample plugin, as a component
 	@.ci/install guest
@@ -89,7 +89,7 @@ e2e: plugins ## against a real broker: exactly-once under SIGKILL, restarts, res
 check: ## formatting, lints and the rules of the house
 	@.ci/install rust host
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo clippy $(EVERYTHING) --all-targets -- -D warnings
 	for workspace in $(GUEST_WORKSPACES); do cargo fmt --all --check --manifest-path $$workspace; done
 	$(CARGO_TEST) --test tidy
 	if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else echo "cargo deny is not installed: deny.toml was not checked"; fi

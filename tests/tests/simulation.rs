@@ -28,6 +28,9 @@ fn every_seed_keeps_the_promises() {
     for ((point, side), times) in &summary.deaths {
         println!("{times:>8} processes died {side:?} `{point}`");
     }
+    for (what, times) in &summary.counts {
+        println!("{times:>8} {what}");
+    }
     if let Some((seed, what)) = summary.failed.first() {
         let outcome = run(*seed, Sabotage::None, true);
         panic!("{}\n{:#?}\nseed {seed}: {what}\nrepeat it with: make sim SEED={seed}", outcome.tail, summary.failed);

@@ -121,8 +121,7 @@ impl Application {
         let key = format!("k{}", random.below(7));
         let value = match self.job {
             Job::WordCount => {
-                let words: Vec<String> =
-                    (0..random.within(0..=4)).map(|_| format!("w{}", random.below(9))).collect();
+                let words: Vec<String> = (0..random.within(0..=4)).map(|_| format!("w{}", random.below(9))).collect();
                 words.join(" ")
             }
             Job::Change | Job::Brittle if random.permille(250) && !flags.is_empty() => {
@@ -178,7 +177,8 @@ fn declare(job: Job, is_store_persistent: bool) -> TopologyBuilder {
     if has_store {
         let kind = StoreKind::KeyValue;
         let changelog_config = BTreeMap::new();
-        builder.store(STORE, StoreDeclaration { kind, persistent: is_store_persistent, logged: true, changelog_config });
+        builder
+            .store(STORE, StoreDeclaration { kind, persistent: is_store_persistent, logged: true, changelog_config });
     }
     builder.sink("sink", SinkTopic::Name(TopicName::from(OUTPUT)), last);
     builder

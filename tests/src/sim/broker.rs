@@ -12,9 +12,6 @@ use super::log::{Message, Topics};
 use super::random::Random;
 use super::trace::Trace;
 
-/// How long a transaction may stay open.
-pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Who produces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -67,6 +64,8 @@ pub struct Broker {
     pub group: Group,
     /// Whether the check of member and generation is left out: a canary.
     pub accepts_stale_members: bool,
+    /// How long a transaction may stay open.
+    pub transaction_timeout: Duration,
     coordinated: BTreeMap<String, Coordinated>,
     committed: BTreeMap<TopicPartition, CommittedOffset>,
     late: Vec<LateRequest>,
@@ -82,6 +81,7 @@ impl Broker {
             topics: Topics::default(),
             group,
             accepts_stale_members: false,
+            transaction_timeout: Duration::from_secs(10),
             coordinated: BTreeMap::new(),
             committed: BTreeMap::new(),
             late: Vec::new(),
@@ -93,11 +93,13 @@ impl Broker {
     /// Lets time pass: transactions time out, dead members are expelled.
     pub fn pass_time(&mut self, now: Duration, random: &mut Random) {
         self.now = now;
-        let is_over = |one: &Coordinated| one.open.as_ref().is_some_and(|open| now - open.since > TRANSACTION_TIMEOUT);
+        let timeout = self.transaction_timeout;
+        let is_over = |one: &Coordinated| one.open.as_ref().is_some_and(|open| now - open.since > timeout);
         let over: Vec<String> =
             self.coordinated.iter().filter(|(_, one)| is_over(one)).map(|(id, _)| id.clone()).collect();
         for id in over {
             self.trace.note(format_args!("broker: the transaction of {id} timed out"));
+            self.trace.count("transactions timed out");
             self.fence(&id);
         }
         self.group.pass_time(now, random);
@@ -133,7 +135,8 @@ impl Broker {
         let end = self.topics.partition(&partition).end();
         if committed.offset < before || committed.offset > end {
             let offset = committed.offset;
-            self.trace.violate(format!("the committed offset of {partition} went from {before} to {offset}, end {end}"));
+            self.trace
+                .violate(format!("the committed offset of {partition} went from {before} to {offset}, end {end}"));
         }
         self.committed.insert(partition, committed);
     }
@@ -155,6 +158,7 @@ impl Broker {
     fn transaction(&mut self, identity: &Identity) -> Result<&mut Transaction, Refusal> {
         let one = self.coordinated.get_mut(&identity.transactional_id).ok_or(Refusal::Fenced)?;
         if one.epoch != identity.epoch {
+            self.trace.count("requests of a fenced producer refused");
             return Err(Refusal::Fenced);
         }
         let since = self.now;
@@ -223,6 +227,7 @@ impl Broker {
         if self.late.is_empty() {
             return;
         }
+        self.trace.count("late requests delivered");
         match self.late.remove(random.below(self.late.len())) {
             LateRequest::Produce(identity, records) => {
                 self.trace.note(format_args!("broker: {} late records of {identity:?}", records.len()));
@@ -242,7 +247,11 @@ impl Broker {
     // === Requests of consumers ===
 
     fn check_member(&self, member: &GroupMetadata) -> Result<(), Refusal> {
-        if self.accepts_stale_members || self.group.is_current(member) { Ok(()) } else { Err(Refusal::StaleMember) }
+        if self.accepts_stale_members || self.group.is_current(member) {
+            return Ok(());
+        }
+        self.trace.count("positions of a stale member refused");
+        Err(Refusal::StaleMember)
     }
 
     /// Commits offsets outside a transaction.
@@ -270,7 +279,11 @@ impl Broker {
     /// When the position is not stable.
     pub fn committed(&self, partition: &TopicPartition) -> Result<Option<&CommittedOffset>, ()> {
         let is_pending = |one: &Coordinated| one.open.as_ref().is_some_and(|open| open.offsets.contains_key(partition));
-        if self.coordinated.values().any(is_pending) { Err(()) } else { Ok(self.committed.get(partition)) }
+        if self.coordinated.values().any(is_pending) {
+            self.trace.count("positions waited for because of an open transaction");
+            return Err(());
+        }
+        Ok(self.committed.get(partition))
     }
 
     /// Deletes consumed records.
@@ -293,7 +306,10 @@ impl Broker {
         let log = self.topics.partition_mut(&TopicPartition::new(topic.clone(), partition));
         for _ in 0..records {
             let value = Some(b"aborted by its producer".to_vec());
-            log.append(Some(FOREIGN), Message { key: Some(b"aborted".to_vec()), value, timestamp: 0, headers: Vec::new() });
+            log.append(
+                Some(FOREIGN),
+                Message { key: Some(b"aborted".to_vec()), value, timestamp: 0, headers: Vec::new() },
+            );
         }
         log.end_transaction(FOREIGN, false);
     }

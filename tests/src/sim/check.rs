@@ -130,7 +130,8 @@ impl Checker<'_> {
         let mut found: Vec<String> = self.read_all(DEAD_LETTERS).iter().map(Message::value_text).collect();
         expected.sort();
         found.sort();
-        let has_failing_tasks = self.plan.settings.on_error["brittle"] == OnError::Fail && self.plan.flags.contains('x');
+        let has_failing_tasks =
+            self.plan.settings.on_error["brittle"] == OnError::Fail && self.plan.flags.contains('x');
         if expected != found && !has_failing_tasks {
             self.violate(format!("dead letters: {}", difference(&expected, &found)));
         }
@@ -278,7 +279,9 @@ impl Checker<'_> {
                 let highest = found.get(&word).and_then(|counts| counts.iter().max()).copied().unwrap_or(0);
                 let times = found.get(&word).map_or(0, Vec::len) as i64;
                 if times < total {
-                    self.violate(format!("{word} was counted {times} times up to {highest}, but it occurs {total} times"));
+                    self.violate(format!(
+                        "{word} was counted {times} times up to {highest}, but it occurs {total} times"
+                    ));
                 }
             }
             return;

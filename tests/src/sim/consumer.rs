@@ -132,7 +132,7 @@ impl Consumer for SimulatedConsumer {
         let log = broker.topics.partition(partition);
         if position.next < log.start() {
             let message = format!("{partition} was purged before {}, but {} was not read", log.start(), position.next);
-            return Err(Error::fatal(message));
+            return Err(Error::new(Kind::TaskMigrated, message));
         }
         let before = into.offsets.len();
         position.next = log.read(position.next, self.committed_only, records_max, into).max(position.next);

@@ -42,11 +42,36 @@ pub const COMMIT_POINTS: [Point; 7] =
 /// How often processes died at each point.
 pub type Deaths = BTreeMap<(Point, Side), u64>;
 
+/// A moment in a process's life: before or after some call from now on.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// How many sides of calls come before it.
+    pub calls: usize,
+    /// Counts only calls of this point; `None` counts all.
+    pub point: Option<Point>,
+}
+
+impl Moment {
+    /// Whether it has come; otherwise it is one call nearer.
+    fn has_come(moment: &mut Option<Self>, at: Point) -> bool {
+        let Some(Self { calls, point }) = moment else { return false };
+        if point.is_some_and(|point| point != at) {
+            return false;
+        }
+        if *calls == 0 {
+            *moment = None;
+            return true;
+        }
+        *calls -= 1;
+        false
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     is_dead: bool,
-    calls_to_death: Option<usize>,
-    calls_to_pause: Option<usize>,
+    death: Option<Moment>,
+    pause: Option<Moment>,
     /// Whether the state is being restored and not committed.
     is_restoring: bool,
     died_at: Option<(Point, Side)>,
@@ -61,11 +86,18 @@ impl Fuse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets or removes the number of calls until the process dies, and until it freezes.
-    pub fn set(&self, calls_to_death: Option<usize>, calls_to_pause: Option<usize>) {
+    /// Removes the moments: nothing happens to the process any more.
+    pub fn disarm(&self) {
         let mut state = self.state();
-        state.calls_to_death = calls_to_death;
-        state.calls_to_pause = calls_to_pause;
+        state.death = None;
+        state.pause = None;
+    }
+
+    /// Sets the moments, unless there are some already.
+    pub fn arm(&self, death: Option<Moment>, pause: Option<Moment>) {
+        let mut state = self.state();
+        state.death = state.death.or(death);
+        state.pause = state.pause.or(pause);
     }
 
     /// Whether the process is dead: nothing that it still does has an effect.
@@ -100,17 +132,11 @@ impl Fuse {
     pub fn step(&self, point: Point, side: Side) {
         let mut state = self.state();
         if !state.is_dead {
-            match state.calls_to_death {
-                None => return,
-                Some(0) => {
-                    state.is_dead = true;
-                    state.died_at = Some((point, side));
-                }
-                Some(calls) => {
-                    state.calls_to_death = Some(calls - 1);
-                    return;
-                }
+            if !Moment::has_come(&mut state.death, point) {
+                return;
             }
+            state.is_dead = true;
+            state.died_at = Some((point, side));
         }
         drop(state);
         if !std::thread::panicking() {
@@ -121,18 +147,7 @@ impl Fuse {
 
     /// Whether the process freezes now, so that the others go on without it.
     #[must_use]
-    pub fn takes_pause(&self) -> bool {
-        let mut state = self.state();
-        match state.calls_to_pause {
-            Some(0) => {
-                state.calls_to_pause = None;
-                true
-            }
-            Some(calls) => {
-                state.calls_to_pause = Some(calls - 1);
-                false
-            }
-            None => false,
-        }
+    pub fn takes_pause(&self, point: Point) -> bool {
+        Moment::has_come(&mut self.state().pause, point)
     }
 }

@@ -1,6 +1,6 @@
 //! The model's topics: partitions whose entries keep their offsets, and know what became of their transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_core::id::{Offset, Timestamp, TopicName, TopicPartition};
 use millstream_core::port::Fetched;
@@ -142,6 +142,21 @@ impl PartitionLog {
             };
         }
         folded
+    }
+
+    /// The keys of which records from `start` on tell. A state that is behind may hold anything for them, once the log was compacted: what had
+    /// stood there before is gone.
+    #[must_use]
+    pub fn keys_from(&self, start: Offset) -> BTreeSet<&[u8]> {
+        let entries = self.entries.iter().skip(start.0.max(0) as usize);
+        let committed = entries.filter(|entry| matches!(entry.fate, Fate::Committed | Fate::Compacted));
+        committed.filter_map(|entry| entry.message.key.as_deref()).collect()
+    }
+
+    /// Whether the log was ever compacted.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.entries.iter().any(|entry| entry.fate == Fate::Compacted)
     }
 
     /// Whether `entry` at `offset` can be read.

@@ -20,6 +20,7 @@ pub mod site;
 pub mod trace;
 pub mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub deaths: Deaths,
     /// What the threads did.
     pub totals: Totals,
+    /// How often other things happened.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 /// Runs the world of `seed`.
@@ -53,8 +56,9 @@ pub fn run(seed: u64, sabotage: Sabotage, keep_lines: bool) -> Outcome {
         check::check(&world);
     }
     let (violations, hash, tail) = (world.trace.violations(), world.trace.hash(), world.trace.tail());
+    let counts = world.trace.counts();
     let (deaths, totals) = world.end();
-    Outcome { violations, hash, tail, deaths, totals }
+    Outcome { violations, hash, tail, deaths, totals, counts }
 }
 
 /// What became of many worlds.
@@ -66,6 +70,8 @@ pub struct Summary {
     pub deaths: Deaths,
     /// What all threads did.
     pub totals: Totals,
+    /// How often other things happened.
+    pub counts: BTreeMap<&'static str, u64>,
 }
 
 impl Summary {
@@ -73,7 +79,11 @@ impl Summary {
         for (point, times) in outcome.deaths {
             *self.deaths.entry(point).or_default() += times;
         }
+        for (what, times) in outcome.counts {
+            *self.counts.entry(what).or_default() += times;
+        }
         self.totals.records_processed += outcome.totals.records_processed;
+        self.totals.records_dropped += outcome.totals.records_dropped;
         self.totals.commits += outcome.totals.commits;
         self.totals.records_restored += outcome.totals.records_restored;
         self.totals.restarts += outcome.totals.restarts;

@@ -65,6 +65,8 @@ pub struct Plan {
     pub death_permille: usize,
     /// Out of a thousand rounds so many freeze.
     pub pause_permille: usize,
+    /// How long a transaction may stay open.
+    pub transaction_timeout: Duration,
     /// The threads' settings.
     pub settings: StreamThreadSettings,
 }
@@ -75,7 +77,8 @@ impl Plan {
     pub fn new(seed: u64, sabotage: Sabotage) -> Self {
         let mut random = Random::new(seed);
         let job = random.pick(&JOBS);
-        let guarantee = if random.permille(750) { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce };
+        let guarantee =
+            if random.permille(750) { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce };
         let style = random.pick(&[Style::Solo, Style::Eager, Style::Eager, Style::Cooperative, Style::Cooperative]);
         let processes = if style == Style::Solo { 1 } else { random.within(1..=3) };
         let settings = settings(guarantee, &mut random);
@@ -89,14 +92,15 @@ impl Plan {
             processes,
             threads: random.within(1..=2),
             partitions: random.within(1..=3) as i32,
-            records: random.within(5..=50),
+            records: random.within(5..=120),
             is_preloaded: random.permille(300),
             flags: random.pick(&["", "d", "dx", "dxsbr", "r", "dsb"]),
             is_store_persistent: random.permille(850),
-            steps: random.within(50..=250),
+            steps: random.within(100..=600),
             fault_permille: random.pick(&[0, 10, 30, 80]),
-            death_permille: random.pick(&[0, 20, 50, 100]),
-            pause_permille: random.pick(&[0, 20, 50]),
+            death_permille: random.pick(&[0, 20, 50, 150]),
+            pause_permille: random.pick(&[0, 20, 100]),
+            transaction_timeout: Duration::from_millis(random.pick(&[150, 1000, 10_000])),
             settings,
         }
     }

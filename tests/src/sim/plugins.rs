@@ -5,9 +5,7 @@ use std::rc::Rc;
 use millstream_core::context::{ContextSlot, TaskContext};
 use millstream_core::error::{FailureCause, ProcessorFailure};
 use millstream_core::id::TaskId;
-use millstream_core::processor::{
-    KeySelector, PluginFactory, Predicate, Processor, Reaction, RecordFailure,
-};
+use millstream_core::processor::{KeySelector, PluginFactory, Predicate, Processor, Reaction, RecordFailure};
 use millstream_core::record::{Record, RecordBatch};
 use millstream_core::topology::{FunctionRef, Node};
 
@@ -95,12 +93,7 @@ impl PluginFactory for SimulatedPlugins {
         Err(ProcessorFailure::native(FailureCause::Limit, "no application of the simulator filters"))
     }
 
-    fn key_selector(
-        &mut self,
-        _: &Node,
-        _: &FunctionRef,
-        _: TaskId,
-    ) -> Result<Box<dyn KeySelector>, ProcessorFailure> {
+    fn key_selector(&mut self, _: &Node, _: &FunctionRef, _: TaskId) -> Result<Box<dyn KeySelector>, ProcessorFailure> {
         Err(ProcessorFailure::native(FailureCause::Limit, "no application of the simulator groups"))
     }
 }
@@ -164,9 +157,7 @@ fn brittle(
         }
         Some(b's') => Ok(Some(Reaction::Skip("it asks to skip".into()))),
         Some(b'b') => Ok(Some(Reaction::DeadLetter("it refuses".into()))),
-        Some(b'r') if world.is_dependency_away(value) => {
-            Ok(Some(Reaction::Retry("its dependency is away".into())))
-        }
+        Some(b'r') if world.is_dependency_away(value) => Ok(Some(Reaction::Retry("its dependency is away".into()))),
         _ => change(context, record, index),
     }
 }

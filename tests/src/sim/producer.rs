@@ -1,8 +1,8 @@
 //! The producer port on the model. Records wait in an outbox, from which they may be under way when the process dies.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
-use std::cell::RefCell;
 
 use millstream_core::id::{Offset, TopicPartition};
 use millstream_core::partitioner::partition_for_key;

@@ -43,21 +43,22 @@ impl Site {
     /// Before a call has its effect: here the process may die, or freeze while the others go on.
     pub fn before(&self, point: Point) {
         self.fuse.step(point, Side::Before);
-        if self.fuse.takes_pause() {
-            self.world.trace.note(format_args!("{} freezes before {point}", self.name()));
-            self.world.interlude(self.process);
-            self.world.trace.note(format_args!("{} goes on with {point}", self.name()));
-            self.fuse.step(point, Side::Before);
-        }
+        self.pause(point, Side::Before);
     }
 
     /// After a call has had its effect.
     pub fn after(&self, point: Point) {
         self.fuse.step(point, Side::After);
-        if self.fuse.takes_pause() {
-            self.world.trace.note(format_args!("{} freezes after {point}", self.name()));
+        self.pause(point, Side::After);
+    }
+
+    fn pause(&self, point: Point, side: Side) {
+        if self.fuse.takes_pause(point) {
+            self.world.trace.note(format_args!("{} freezes {side:?} {point}", self.name()));
             self.world.interlude(self.process);
-            self.fuse.step(point, Side::After);
+            self.world.trace.note(format_args!("{} goes on {side:?} {point}", self.name()));
+            // It may be dead by now.
+            self.fuse.step(point, side);
         }
     }
 
@@ -75,6 +76,11 @@ impl Site {
         };
         if answer != Answer::Given {
             world.trace.note(format_args!("{}: {point}: {answer:?}", self.name()));
+            world.trace.count(match answer {
+                Answer::RequestLost => "requests lost",
+                Answer::AnswerLost => "answers lost",
+                _ => "requests delayed",
+            });
         }
         answer
     }

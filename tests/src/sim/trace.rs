@@ -1,6 +1,6 @@
 //! What happened in a world: a hash of everything, by which two runs are compared, and the last lines, for people.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Lines that are kept for a failing seed.
@@ -13,6 +13,7 @@ struct Lines {
     /// `None` while nobody is going to read them.
     tail: Option<VecDeque<String>>,
     violations: Vec<String>,
+    counts: BTreeMap<&'static str, u64>,
 }
 
 /// See the file's documentation; shared by everything in a world.
@@ -24,7 +25,8 @@ impl Trace {
     #[must_use]
     pub fn new(keep_lines: bool) -> Self {
         let tail = keep_lines.then(VecDeque::new);
-        Self(Arc::new(Mutex::new(Lines { hash: 0xcbf2_9ce4_8422_2325, count: 0, tail, violations: Vec::new() })))
+        let (violations, counts) = (Vec::new(), BTreeMap::new());
+        Self(Arc::new(Mutex::new(Lines { hash: 0xcbf2_9ce4_8422_2325, count: 0, tail, violations, counts })))
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -45,6 +47,17 @@ impl Trace {
             }
             tail.push_back(format!("{count:>6} {line}"));
         }
+    }
+
+    /// Counts something that every large run should have met.
+    pub fn count(&self, what: &'static str) {
+        *self.lines().counts.entry(what).or_default() += 1;
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.lines().counts.clone()
     }
 
     /// Notes that a promise was broken.

@@ -24,10 +24,13 @@ trap : INT # the application gets Ctrl-C too, commits and leaves; then this scri
 
 echo "starting a broker" >&2
 bootstrap="$("$here/broker.sh" start --quick)"
+creating=()
 for topic in TextLinesTopic WordsWithCountsTopic; do
     "$here/java.sh" org.apache.kafka.tools.TopicCommand --bootstrap-server "$bootstrap" \
-        --create --if-not-exists --topic "$topic" --partitions 2 >&2
+        --create --if-not-exists --topic "$topic" --partitions 2 >&2 &
+    creating+=($!)
 done
+for job in "${creating[@]}"; do wait "$job"; done
 "$here/java.sh" Produce "$bootstrap" TextLinesTopic <"$input"
 
 # In a group of its own, so that it shows what the application wrote before it was ready, and nothing that it has shown before.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::TopicName;
 use millstream_core::port::Waker;
 use millstream_core::stream_thread::{Ports, StreamThread};
 use millstream_core::topology::ResolvedTopology;
 use millstream_kafka::{
-    Guarantee, InternalTopic, KafkaAdmin, KafkaBroker, KafkaChangelogReader, KafkaConfig, KafkaConsumer, KafkaPurger,
+    InternalTopic, KafkaAdmin, KafkaBroker, KafkaChangelogReader, KafkaConfig, KafkaConsumer, KafkaPurger,
     KafkaSettings, Membership,
 };
 
@@ -57,10 +56,7 @@ pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure
 fn kafka_settings(settings: &Settings, process_id: String, properties: BTreeMap<String, String>) -> KafkaSettings {
     KafkaSettings {
         application_id: settings.application_id.clone(),
-        guarantee: match settings.stream_thread.guarantee {
-            ProcessingGuarantee::ExactlyOnce => Guarantee::ExactlyOnce,
-            ProcessingGuarantee::AtLeastOnce => Guarantee::AtLeastOnce,
-        },
+        guarantee: settings.stream_thread.guarantee,
         process_id,
         transaction_timeout: settings.transaction_timeout,
         properties,
@@ -81,15 +77,16 @@ fn resolve(parts: &Parts, admin: &KafkaAdmin) -> Result<ResolvedTopology, Failur
 }
 
 fn create_internal_topics(parts: &Parts, resolved: &ResolvedTopology, admin: &KafkaAdmin) -> Result<(), Failure> {
-    let replication_factor = parts.settings.internal_topics.replication_factor;
+    // The broker's default is -1.
+    let replication = parts.settings.internal_topics.replication_factor.unwrap_or(-1);
     let topics: Vec<InternalTopic> = resolved
         .internal_topics()
         .iter()
         .map(|topic| InternalTopic {
-            name: topic.name.clone(),
+            name: topic.name.to_string(),
             partitions: topic.partitions,
-            replication_factor,
-            configs: topic.configs.clone(),
+            replication,
+            configs: topic.configs.clone().into_iter().collect(),
         })
         .collect();
     Ok(admin.ensure_topics(&topics)?)
@@ -108,6 +105,8 @@ fn start_threads(
     let (admin, state) = (Arc::clone(admin), state.clone());
     let make = move |thread: u32| -> anyhow::Result<(StreamThread, Arc<dyn Waker>)> {
         let membership = membership(&parts, &resolved, thread, threads);
+        // Kafka Streams counts its threads from 1.
+        let thread = thread + 1;
         let consumer = KafkaConsumer::new(&config, thread, membership)?;
         let waker = consumer.waker();
         let ports = Ports {
@@ -119,7 +118,7 @@ fn start_threads(
             purger: Box::new(KafkaPurger::new(&admin)),
             plugins: parts.plugins.factory(),
         };
-        let name = format!("{}-StreamThread-{}", config.application_id(), thread + 1);
+        let name = format!("{}-StreamThread-{}", config.application_id(), thread);
         let settings = parts.settings.stream_thread.clone();
         Ok((StreamThread::new(name, Arc::clone(&parts.topology), Arc::clone(&resolved), settings, ports), waker))
     };

@@ -38,18 +38,18 @@ impl Processor for Trap {
 fn refuse_to_go_on_if_told(text: &str) {
     match text {
         "trap" => panic!("boom: the value is `{text}`"),
-        "recurse" => recurse(text.len() as u64, 0),
+        "recurse" => {
+            std::hint::black_box(recurse(0));
+        }
         _ => {}
     }
 }
 
+/// Uses little of the guest's own stack in memory, so that the engine's is full first.
 #[inline(never)]
-fn recurse(seed: u64, depth: u64) {
-    let frame = std::hint::black_box([seed + depth; 32]);
-    if std::hint::black_box(frame[7]) != 0 {
-        recurse(frame[3], depth + 1);
-    }
-    std::hint::black_box(frame);
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn recurse(depth: u64) -> u64 {
+    recurse(std::hint::black_box(depth) + 1) + 1
 }
 
 millstream_sdk::export! { processors: { "trap" => Trap } }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millstream_core::id::{Offset, TaskId, TopicPartition};
 use millstream_core::partitioner::partition_for_key;
+use millstream_core::record::Record;
 use millstream_core::topology::{RepartitionOptions, SinkTopic, Step, StoreKind, Topology};
 use millstream_tests::driver::declare::{Draft, function, source, store};
 use millstream_tests::driver::{DriverOptions, TestRecord, TopologyDriver};
@@ -149,6 +150,28 @@ fn a_count_of_a_changed_key_goes_through_a_repartition_topic_named_after_its_sto
     let found = run(&mut driver, &[TestRecord::with(None, Some(b"a"), 1), TestRecord::new("x", "a", 2)]);
     assert_eq!(found, [count("a", 1, 1), count("a", 2, 2)]);
     assert_eq!(driver.read_output("app-counts-store-repartition").len(), 2);
+}
+
+#[test]
+fn words_are_counted_through_a_repartition_topic() {
+    let mut draft = Draft::new().source("in").plugin_with_new_keys("split", &["in"]);
+    draft = draft.count("counts", "split", "counts-store").store_of("counts-store", store(TIMESTAMPED));
+    let plugins = NativePlugins::default().processor("split", |_| {
+        NativeProcessor::of(|context, record, index| {
+            let text = String::from_utf8_lossy(record.value.unwrap_or_default()).to_lowercase();
+            for word in text.split_whitespace() {
+                context.forward_record(Record { key: Some(word.as_bytes()), ..record }, index);
+            }
+            Ok(())
+        })
+    });
+    let mut driver = driver(draft.sink("out", &["counts"]).build(), plugins);
+    let found = run(&mut driver, &[TestRecord::with(None, Some(b"Hello world hello"), 5)]);
+    assert_eq!(found, [count("hello", 1, 5), count("world", 1, 5), count("hello", 2, 5)]);
+    let found = run(&mut driver, &[TestRecord::with(None, Some(b"world"), 3)]);
+    assert_eq!(found, [count("world", 2, 5)], "the higher timestamp wins");
+    assert_eq!(driver.read_output("app-counts-store-changelog").len(), 3, "each key once a commit");
+    assert_eq!(driver.thread.totals().restarts, 0);
 }
 
 #[test]

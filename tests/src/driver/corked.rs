@@ -1,6 +1,6 @@
 //! A consumer and a changelog reader whose partitions can be corked: nothing comes out, and the lag is what the test says.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,21 +13,30 @@ use millstream_core::port::{
 
 /// What is corked; a clone is another handle of the same.
 #[derive(Clone, Debug, Default)]
-pub struct Corks(Rc<RefCell<BTreeMap<TopicPartition, Lag>>>);
+pub struct Corks {
+    partitions: Rc<RefCell<BTreeMap<TopicPartition, Lag>>>,
+    last_wait: Rc<Cell<Option<Duration>>>,
+}
 
 impl Corks {
     /// Holds a partition back, with this answer to the question for its lag.
     pub fn cork(&self, topic: &str, partition: i32, lag: Lag) {
-        self.0.borrow_mut().insert(TopicPartition::new(topic, partition), lag);
+        self.partitions.borrow_mut().insert(TopicPartition::new(topic, partition), lag);
     }
 
     /// Lets a partition go.
     pub fn pull(&self, topic: &str, partition: i32) {
-        self.0.borrow_mut().remove(&TopicPartition::new(topic, partition));
+        self.partitions.borrow_mut().remove(&TopicPartition::new(topic, partition));
+    }
+
+    /// How long the thread meant to wait when it waited last; nobody waits really, for nobody else would move time on.
+    #[must_use]
+    pub fn take_last_wait(&self) -> Option<Duration> {
+        self.last_wait.take()
     }
 
     fn lag(&self, partition: &TopicPartition) -> Option<Lag> {
-        self.0.borrow().get(partition).copied()
+        self.partitions.borrow().get(partition).copied()
     }
 }
 
@@ -72,7 +81,8 @@ impl<T: Consumer> Consumer for Corked<T> {
     }
 
     fn wait(&mut self, timeout: Duration) {
-        self.inner.wait(timeout);
+        self.corks.last_wait.set(Some(timeout));
+        self.inner.wait(Duration::ZERO);
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>> {

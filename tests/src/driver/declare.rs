@@ -39,6 +39,14 @@ impl Draft {
         self.step(name, step, inputs, stores)
     }
 
+    /// A node that runs the plugin of its name, which may change keys.
+    #[must_use]
+    pub fn plugin_with_new_keys(self, name: &str, inputs: &[&str]) -> Self {
+        let plugin = name.to_owned();
+        let step = Step::Plugin { plugin, processor: None, config: BTreeMap::new(), key_unchanged: false };
+        self.step(name, step, inputs, &[])
+    }
+
     /// A node that counts the records of each key in `store`.
     #[must_use]
     pub fn count(self, name: &str, input: &str, store: &str) -> Self {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::commit::{ProcessingGuarantee, commit};
 use crate::error::{Error, Kind, Result};
-use crate::id::{Offset, TaskId, TopicPartition};
+use crate::id::{Offset, TaskId, Timestamp, TopicPartition};
 use crate::port::{Broker, ChangelogReader, Clock, Consumer, RecordPurger, StateDirectory};
 use crate::processor::PluginFactory;
 use crate::record_collector::RecordCollector;
@@ -26,6 +26,9 @@ use crate::topology::{InternalTopicKind, ResolvedTopology, Topology};
 use assignment::Assignment;
 use recovery::Recovery;
 pub use settings::{OnError, StreamThreadSettings};
+
+/// The changelog reader wakes nobody; a restore is a matter of batches that are there in a moment.
+const RESTORE_WAIT: Duration = Duration::from_millis(1);
 
 /// Everything outside that a stream thread uses.
 pub struct Ports {
@@ -176,7 +179,7 @@ impl StreamThread {
         let wall_clock = self.ports.clock.wall_clock_time();
         let now = self.ports.clock.monotonic_time();
         for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running) {
-            if self.recovery.is_backing_off(task.id(), now) {
+            if self.recovery.back_off(task.id(), now).is_some() {
                 continue;
             }
             records += task.process(self.ports.consumer.as_mut(), &mut self.collector, (now, wall_clock))?;
@@ -213,33 +216,41 @@ impl StreamThread {
 
     /// The partitions whose last offsets are asked for at each commit.
     fn changelog_partitions(&self) -> Vec<TopicPartition> {
-        let changelogs = self.resolved.internal_topics().iter().filter(|topic| topic.kind == InternalTopicKind::Changelog);
+        let changelogs =
+            self.resolved.internal_topics().iter().filter(|topic| topic.kind == InternalTopicKind::Changelog);
         changelogs
             .flat_map(|topic| (0..topic.partitions).map(|partition| TopicPartition::new(topic.name.clone(), partition)))
             .collect()
     }
 
-    /// Waits for records, but not past the next commit or punctuation.
+    /// Waits for records, but not past the next commit, punctuation or end of a pause.
     fn wait(&mut self) {
-        let restoring = self.tasks.values().any(|task| task.phase() == TaskPhase::Restoring);
-        if self.tasks.values().any(ActiveTask::has_buffered_records) && self.settings.task_idle_max.is_none() {
-            return;
-        }
-        let mut timeout = self.settings.poll_timeout;
-        if restoring || self.assignment.is_pending() {
-            // The changelog reader wakes nobody; a restore is a matter of batches that are there in a moment.
-            timeout = timeout.min(Duration::from_millis(1));
-        }
-        if self.tasks.values().any(ActiveTask::is_commit_needed) {
-            let due = self.last_commit + self.settings.commit_interval;
-            timeout = timeout.min(due.saturating_sub(self.ports.clock.monotonic_time()));
-        }
+        let now = self.ports.clock.monotonic_time();
         let wall_clock = self.ports.clock.wall_clock_time();
-        let next = self.tasks.values().filter_map(ActiveTask::next_wall_clock_punctuation).min();
-        if let Some(next) = next {
-            timeout = timeout.min(Duration::from_millis(next.saturating_sub(wall_clock).max(0).cast_unsigned()));
-        }
+        let commit = self.tasks.values().any(ActiveTask::is_commit_needed);
+        let commit = commit.then(|| (self.last_commit + self.settings.commit_interval).saturating_sub(now));
+        let opening = self.assignment.is_pending().then_some(RESTORE_WAIT);
+        let tasks = self.tasks.values().filter_map(|task| self.time_to_work(task, now, wall_clock));
+        let timeout = tasks.chain(commit).chain(opening).fold(self.settings.poll_timeout, Duration::min);
         self.ports.consumer.wait(timeout);
+    }
+
+    /// How long a task has nothing to do unless a record comes; `None` is for ever.
+    fn time_to_work(&self, task: &ActiveTask, now: Duration, wall_clock: Timestamp) -> Option<Duration> {
+        match task.phase() {
+            TaskPhase::Restoring => Some(RESTORE_WAIT),
+            TaskPhase::Suspended | TaskPhase::Closed => None,
+            TaskPhase::Running => {
+                let back_off = self.recovery.back_off(task.id(), now);
+                back_off.or_else(|| {
+                    let punctuation = task
+                        .next_wall_clock_punctuation()
+                        .map(|next| Duration::from_millis(next.saturating_sub(wall_clock).max(0).cast_unsigned()));
+                    let idling = task.idle_deadline().map(|deadline| deadline.saturating_sub(now));
+                    punctuation.into_iter().chain(idling).min()
+                })
+            }
+        }
     }
 
     // === Commit ===

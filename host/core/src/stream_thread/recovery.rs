@@ -42,9 +42,9 @@ impl Recovery {
         &self.failed
     }
 
-    /// Whether the task waits before it tries a record again.
-    pub(super) fn is_backing_off(&self, task: TaskId, now: Duration) -> bool {
-        self.back_off.get(&task).is_some_and(|back_off| now < back_off.until)
+    /// How long the task still waits before it tries a record again; `None` when it need not.
+    pub(super) fn back_off(&self, task: TaskId, now: Duration) -> Option<Duration> {
+        self.back_off.get(&task)?.until.checked_sub(now).filter(|rest| !rest.is_zero())
     }
 
     /// Forgets tasks that are no longer here: another member may have better luck with them.

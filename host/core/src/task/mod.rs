@@ -582,10 +582,10 @@ impl ActiveTask {
         self.phase == TaskPhase::Running && self.group.buffered() == 0 && self.partitions().all(caught_up)
     }
 
-    /// Whether fetched records wait.
+    /// When fetched records will have waited long enough for inputs that are empty.
     #[must_use]
-    pub fn has_buffered_records(&self) -> bool {
-        self.group.buffered() > 0
+    pub fn idle_deadline(&self) -> Option<Duration> {
+        self.group.idle_deadline()
     }
 
     /// When the next wall-clock punctuation is due.

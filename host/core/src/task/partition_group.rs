@@ -130,6 +130,17 @@ impl PartitionGroup {
         ready
     }
 
+    /// When the records that wait will have waited long enough for the empty inputs; `None` when nothing waits, or nothing but a
+    /// record ends the wait.
+    #[must_use]
+    pub fn idle_deadline(&self) -> Option<Duration> {
+        let (empty, waiting): (Vec<_>, Vec<_>) = self.queues.iter().partition(|queue| queue.is_empty());
+        if waiting.is_empty() {
+            return None;
+        }
+        empty.into_iter().map(|queue| queue.idle_deadline).max()?
+    }
+
     fn choose(&self) -> Option<usize> {
         let heads = self.queues.iter().enumerate().filter_map(|(index, queue)| Some((queue.head_timestamp()?, index)));
         heads.min().map(|(_, index)| index)

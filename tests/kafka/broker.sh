@@ -32,7 +32,9 @@ options of the first start in a directory:
                         sooner after a kill
   --heap SIZE           largest Java heap (default 512m)
 options of every start:
-  --with-process PID    kill the broker when that process ends, so that a test that was killed leaves nothing behind
+  --with-process PID    kill the broker when that process ends
+  --wipe-with-process PID
+                        and delete its directory, so that a test that was killed leaves nothing behind
 TEXT
     exit 64
 }
@@ -45,7 +47,7 @@ die() { say "$*"; exit 1; }
 [ $# -ge 1 ] || usage
 command="$1"; shift
 dir="$here/../../.millstream/broker"
-port=9092; sasl=""; heap=512m; quick=no; hard=no; with_process=""; settings=()
+port=9092; sasl=""; heap=512m; quick=no; hard=no; with_process=""; then_wipe=no; settings=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=yes; shift; continue ;;
@@ -59,6 +61,7 @@ while [ $# -gt 0 ]; do
         --set) settings+=("$2") ;;
         --heap) heap="$2" ;;
         --with-process) with_process="$2" ;;
+        --wipe-with-process) with_process="$2" then_wipe=yes ;;
         *) usage ;;
     esac
     shift 2
@@ -211,9 +214,15 @@ launch() {
     echo $! >"$dir/pid"
 }
 
-watch_over() { # ends broker $1 when process $2 has ended
-    setsid bash -c 'while kill -0 "$2" 2>/dev/null && kill -0 "$1" 2>/dev/null; do sleep 0.5; done; kill -s KILL "$1" 2>/dev/null' \
-        watch "$1" "$2" </dev/null >/dev/null 2>&1 9>&- &
+# Ends broker $1 when process $2 has ended, then deletes directory $3 unless it is empty text. A broker that ended before, because it was
+# restarted, has a watch of its own.
+watch_over() {
+    setsid bash -c '
+        while kill -0 "$2" 2>/dev/null && kill -0 "$1" 2>/dev/null; do sleep 0.5; done
+        kill -0 "$2" 2>/dev/null && exit
+        kill -s KILL "$1" 2>/dev/null
+        [ -z "$3" ] || rm -rf "$3"
+    ' watch "$1" "$2" "$3" </dev/null >/dev/null 2>&1 9>&- &
 }
 
 await_ready() { # 0 ready, 1 the process ended, 2 it takes too long
@@ -246,7 +255,9 @@ start() {
         launch "$jars"
         sleep 0.1
         if await_ready; then
-            [ -z "$with_process" ] || watch_over "$(cat "$dir/pid")" "$with_process"
+            local wiped=""
+            [ "$then_wipe" = no ] || wiped="$dir"
+            [ -z "$with_process" ] || watch_over "$(cat "$dir/pid")" "$with_process" "$wiped"
             bootstrap
             return
         fi

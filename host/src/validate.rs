@@ -70,7 +70,9 @@ fn kafka_mistakes(application: &Application, properties: BTreeMap<String, String
         let message = format!("`{}` in [kafka]: {}", mistake.key, mistake.reason);
         application.mistake_at("kafka", &format!("{:?}", mistake.key), message)
     };
-    refused.into_iter().map(placed).collect()
+    let mut mistakes: Vec<Mistake> = refused.into_iter().map(placed).collect();
+    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+    mistakes
 }
 
 #[cfg(not(feature = "kafka"))]

@@ -84,6 +84,12 @@ fn a_component_that_is_not_there_is_a_mistake() {
     check(&["validate", "no-component.toml"], 64, "validate-no-component.txt");
 }
 
+#[cfg(feature = "kafka")]
+#[test]
+fn properties_that_the_clients_refuse_are_mistakes() {
+    check(&["validate", "wrong-kafka.toml"], 64, "validate-wrong-kafka.txt");
+}
+
 #[test]
 fn a_topology_is_shown_as_text_drawing_and_json() {
     check(&["topology", "app.toml"], 0, "topology.txt");

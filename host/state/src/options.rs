@@ -112,8 +112,11 @@ fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
     options.set_bytes_per_sync(MIB as u64);
 
     // Errors join the program's log; no `LOG` files, no periodic statistics.
-    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, |_, line| {
-        tracing::error!(target: "rocksdb", "{}", line.trim_end());
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, |level, line| {
+        // Every open writes all options, as lines that pass whatever level is set.
+        if matches!(level, LogLevel::Error | LogLevel::Fatal) {
+            tracing::error!(target: "rocksdb", "{}", line.trim_end());
+        }
     }));
     options.set_log_level(LogLevel::Error);
     options.set_stats_dump_period_sec(0);

@@ -5,4 +5,3 @@ pub mod driver;
 pub mod kafka;
 pub mod native;
 pub mod sim;
-

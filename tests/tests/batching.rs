@@ -163,7 +163,8 @@ fn run(seed: u64, batching: bool, run_records_max: usize, buffered_records_max: 
     let task_of_store: Vec<_> = stores
         .iter()
         .map(|(name, user)| {
-            let sub = topology.sub_topologies().iter().find(|sub| sub.nodes.contains(user)).expect("every node is in one");
+            let sub =
+                topology.sub_topologies().iter().find(|sub| sub.nodes.contains(user)).expect("every node is in one");
             (name.clone(), TaskId { sub_topology: sub.id, partition: 0 })
         })
         .collect();

@@ -308,12 +308,14 @@ struct Janitor {
 
 impl Janitor {
     fn new(parts: &Parts, log: &EmbeddedLog, options: &DevOptions, resolved: &ResolvedTopology) -> Self {
-        let is_changelog =
-            |name: &TopicName| parts.topology.stores().iter().any(|store| parts.topology.changelog_topic(&store.name) == *name);
+        let is_changelog = |name: &TopicName| {
+            parts.topology.stores().iter().any(|store| parts.topology.changelog_topic(&store.name) == *name)
+        };
         let mut topics = Vec::new();
         if options.log_directory.is_none() {
             for topic in log.topics().into_iter().filter(|topic| !is_changelog(&topic.name)) {
-                topics.extend((0..topic.partitions).map(|partition| TopicPartition::new(topic.name.clone(), partition)));
+                topics
+                    .extend((0..topic.partitions).map(|partition| TopicPartition::new(topic.name.clone(), partition)));
             }
         }
         let sources = resolved.read_topics().keys().cloned().collect();

@@ -29,7 +29,8 @@ impl PluginSet {
     ///
     /// Everything that is wrong with any of them.
     pub fn load(settings: &Settings, topology: &Arc<Topology>) -> Result<Self, Failure> {
-        let runtime = Runtime::new(RuntimeSettings { cache_directory: cache_directory(), ..RuntimeSettings::default() })?;
+        let runtime =
+            Runtime::new(RuntimeSettings { cache_directory: cache_directory(), ..RuntimeSettings::default() })?;
         let mut loaded = BTreeMap::new();
         let mut mistakes = Vec::new();
         for (name, plugin) in &settings.plugins {

@@ -23,17 +23,31 @@ pub enum Style {
     Eager,
     /// Only tasks that move are revoked (KIP-429, KIP-1071).
     Cooperative,
+    /// Nobody is asked: tasks are elsewhere in the next generation, which a member is in when it hears of it.
+    Abrupt,
 }
 
 #[derive(Debug, Default)]
 struct Member {
     instance: String,
     events: VecDeque<MembershipEvent>,
+    /// For each assignment among the events its generation.
+    generations: VecDeque<i32>,
     tasks: BTreeSet<TaskId>,
     /// What it was told to give up and has not acknowledged.
     revoking: VecDeque<BTreeSet<TaskId>>,
     generation: i32,
+    /// The generation that the client knows of.
+    known_generation: i32,
     dead_since: Option<Duration>,
+}
+
+impl Member {
+    fn assign(&mut self, tasks: BTreeSet<TaskId>) {
+        self.tasks = tasks.clone();
+        self.generations.push_back(self.generation);
+        self.events.push_back(MembershipEvent::TasksAssigned(tasks));
+    }
 }
 
 #[derive(Debug)]
@@ -110,7 +124,9 @@ impl Group {
         match former {
             Some((Member { tasks, generation, .. }, former)) => {
                 self.trace.note(format_args!("group: {id} takes the place of {former} with {tasks:?}"));
-                let mut member = Member { instance: instance.into(), generation, ..Member::default() };
+                let instance = instance.into();
+                let known_generation = generation;
+                let mut member = Member { instance, generation, known_generation, ..Member::default() };
                 match &mut self.rebalance {
                     Some(rebalance) => {
                         // It runs nothing now, so there is nothing to revoke; what it was to keep it still gets.
@@ -118,8 +134,7 @@ impl Group {
                         rebalance.target.insert(id.clone(), target);
                     }
                     None => {
-                        member.events.push_back(MembershipEvent::TasksAssigned(tasks.clone()));
-                        member.tasks = tasks;
+                        member.assign(tasks);
                     }
                 }
                 self.members.insert(id.clone(), member);
@@ -127,7 +142,7 @@ impl Group {
             }
             None => {
                 self.trace.note(format_args!("group: {id} joins"));
-                let member = Member { instance: instance.into(), generation: -1, ..Member::default() };
+                let member = Member { instance: instance.into(), generation: -1, known_generation: -1, ..Member::default() };
                 self.members.insert(id.clone(), member);
                 self.start_rebalance(random);
             }
@@ -175,7 +190,11 @@ impl Group {
         }
         for (id, member) in &mut self.members {
             let kept = &target[id];
-            let leaving = |task: &&TaskId| self.style == Style::Eager || !kept.contains(task);
+            let leaving = |task: &&TaskId| match self.style {
+                Style::Eager => true,
+                Style::Cooperative => !kept.contains(task),
+                Style::Abrupt | Style::Solo => false,
+            };
             let already = |task: &&TaskId| member.revoking.iter().any(|tasks| tasks.contains(task));
             let revoked: BTreeSet<TaskId> =
                 member.tasks.iter().filter(leaving).filter(|task| !already(task)).copied().collect();
@@ -199,10 +218,12 @@ impl Group {
         self.trace.note(format_args!("group: generation {}: {target:?}", self.generation));
         for (id, tasks) in target {
             if let Some(member) = self.members.get_mut(&id) {
-                // A client knows its generation before the application has taken the event.
                 member.generation = self.generation;
-                member.tasks = tasks.clone();
-                member.events.push_back(MembershipEvent::TasksAssigned(tasks));
+                if self.style != Style::Abrupt {
+                    // A client knows its generation before the application has taken the event.
+                    member.known_generation = self.generation;
+                }
+                member.assign(tasks);
             }
         }
     }
@@ -229,7 +250,13 @@ impl Group {
     ///
     /// When the member was expelled.
     pub fn poll(&mut self, id: &str) -> Result<Option<MembershipEvent>, ()> {
-        self.members.get_mut(id).map(|member| member.events.pop_front()).ok_or(())
+        let member = self.members.get_mut(id).ok_or(())?;
+        let event = member.events.pop_front();
+        if let Some(MembershipEvent::TasksAssigned(_)) = &event {
+            let generation = member.generations.pop_front().unwrap_or(-1);
+            member.known_generation = member.known_generation.max(generation);
+        }
+        Ok(event)
     }
 
     /// Whether a member has something to hear.
@@ -248,10 +275,10 @@ impl Group {
         }
     }
 
-    /// The generation that a member is in.
+    /// The generation that a member's client believes to be in.
     #[must_use]
     pub fn generation_of(&self, id: &str) -> Option<i32> {
-        self.members.get(id).map(|member| member.generation)
+        self.members.get(id).map(|member| member.known_generation)
     }
 
     /// The ids of all members.

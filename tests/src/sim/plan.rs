@@ -79,7 +79,8 @@ impl Plan {
         let job = random.pick(&JOBS);
         let guarantee =
             if random.permille(750) { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce };
-        let style = random.pick(&[Style::Solo, Style::Eager, Style::Eager, Style::Cooperative, Style::Cooperative]);
+        let (eager, cooperative) = (Style::Eager, Style::Cooperative);
+        let style = random.pick(&[Style::Solo, eager, eager, cooperative, cooperative, Style::Abrupt]);
         let processes = if style == Style::Solo { 1 } else { random.within(1..=3) };
         let settings = settings(guarantee, &mut random);
         Self {

@@ -31,6 +31,9 @@ const INTERLUDES_MAX: usize = 2;
 /// How long a plugin's dependency is away.
 const DEPENDENCY_AWAY: Duration = Duration::from_millis(250);
 
+/// Rounds in a row without work that may pass without waiting, in all threads together.
+const IDLING_ROUNDS_MAX: usize = 40;
+
 /// A process: what is on its disk outlives it, its threads don't.
 struct Process {
     disk: Disk,
@@ -70,6 +73,7 @@ pub struct World {
     dependencies: RefCell<BTreeMap<Vec<u8>, Duration>>,
     deaths: RefCell<Deaths>,
     totals: Cell<Totals>,
+    idling_rounds: Cell<usize>,
 }
 
 impl World {
@@ -119,6 +123,7 @@ impl World {
             dependencies: RefCell::default(),
             deaths: RefCell::default(),
             totals: Cell::default(),
+            idling_rounds: Cell::default(),
             plan,
         })
     }
@@ -320,9 +325,11 @@ impl World {
             (taken, slot.incarnation, slot.fuse.clone())
         };
         let Some(mut stream_thread) = taken else { return };
+        let before = (self.now(), stream_thread.totals());
         let done = catch_unwind(AssertUnwindSafe(|| what(&mut stream_thread)));
         let outcome = match done {
             Ok(None) if !fuse.is_dead() => {
+                self.note_idling(before == (self.now(), stream_thread.totals()));
                 self.processes.borrow_mut()[process].threads[thread] = Some(stream_thread);
                 return;
             }
@@ -341,6 +348,15 @@ impl World {
         self.count(&stream_thread);
         drop(stream_thread);
         self.bury(process, incarnation);
+    }
+
+    /// A thread that neither works nor waits burns a processor.
+    fn note_idling(&self, is_idling: bool) {
+        let rounds = if is_idling { self.idling_rounds.get() + 1 } else { 0 };
+        self.idling_rounds.set(rounds);
+        if rounds > IDLING_ROUNDS_MAX {
+            self.trace.violate(format!("{rounds} rounds in a row neither did anything nor waited"));
+        }
     }
 
     fn run_round(&self, process: usize, thread: usize) {

@@ -204,8 +204,8 @@ fn children_are_called_in_the_order_they_were_attached_each_with_its_whole_subtr
 
 #[test]
 fn a_sink_passes_nulls_and_takes_its_topic_from_the_record() {
-    let mut options = DriverOptions::default();
-    options.partitions = [("one".to_owned(), 1), ("two".to_owned(), 1)].into();
+    let partitions = [("one".to_owned(), 1), ("two".to_owned(), 1)].into();
+    let options = DriverOptions { partitions, ..DriverOptions::default() };
     let topology = Draft::new().source("in").sink_to("sink", SinkTopic::FromHeader("to".into()), &["in"]).build();
     let mut by_header = TopologyDriver::new(topology, Box::new(NativePlugins::default()), options);
     let to = |topic: &str, time| TestRecord::with(None, None, time).header("to", Some(topic.as_bytes()));

@@ -236,8 +236,7 @@ fn a_processor_is_initialised_when_its_stores_are_complete() {
 
 #[test]
 fn each_partition_has_its_own_changelog_partition() {
-    let mut options = DriverOptions::default();
-    options.partitions = [("in".to_owned(), 3)].into();
+    let options = DriverOptions { partitions: [("in".to_owned(), 3)].into(), ..DriverOptions::default() };
     let log = options.log.clone();
     let mut first = TopologyDriver::new(topology(StoreKind::KeyValue), Box::new(plugins()), options);
     for partition in 0..3 {

@@ -194,8 +194,8 @@ fn token_length(text: &str, at: usize) -> usize {
     if rest.starts_with('"') {
         return quoted_length(rest, '"');
     }
-    if rest.starts_with('\'') {
-        let mut chars = rest[1..].chars();
+    if let Some(after) = rest.strip_prefix('\'') {
+        let mut chars = after.chars();
         let is_char = match chars.next() {
             Some('\\') => true,
             Some(_) => chars.next() == Some('\''),

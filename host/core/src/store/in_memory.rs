@@ -89,8 +89,10 @@ impl TaskState for InMemoryTaskState {
     }
 }
 
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// The bounds of a range for a map; `None` when the range is inverted, which a map would refuse.
-fn ordered_bounds(range: &KeyRange) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+fn ordered_bounds(range: &KeyRange) -> Option<Bounds<'_>> {
     let from = range.from.as_deref();
     let (to, end) = match &range.to {
         None => (Bound::Unbounded, None),

@@ -96,9 +96,9 @@ impl RecordQueue {
         self.head = 0;
         let room = (limits::QUEUE_BYTES_MAX / self.record_bytes).clamp(1, records_max.max(1));
         let count = consumer.take(&self.partition, room, &mut self.fetched)?;
-        if count > 0 {
+        if let Some(record_bytes) = self.fetched.records.byte_len().checked_div(count) {
             self.idle_deadline = None;
-            self.record_bytes = (self.fetched.records.byte_len() / count).max(1);
+            self.record_bytes = record_bytes.max(1);
             self.extract_timestamps(wall_clock);
         }
         Ok(())

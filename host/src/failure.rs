@@ -25,10 +25,17 @@ impl Failure {
         Self { exit: Exit::Internal, error: error.into() }
     }
 
-    /// The message with its causes, on one line.
+    /// The message with its causes, on one line. A cause that a message tells already is not told twice.
     #[must_use]
     pub fn message(&self) -> String {
-        format!("{:#}", self.error)
+        let mut text = self.error.to_string();
+        for cause in self.error.chain().skip(1).map(ToString::to_string) {
+            if !text.contains(&cause) {
+                text.push_str(": ");
+                text.push_str(&cause);
+            }
+        }
+        text
     }
 
     /// The exit code.

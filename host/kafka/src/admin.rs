@@ -81,6 +81,13 @@ impl KafkaAdmin {
         }
         let reason = reason.unwrap_or_else(NativeError::timed_out);
         let servers = &self.bootstrap_servers;
+        if kind_of(reason.code, During::Asking) == Kind::Retriable {
+            let message = format!(
+                "can't connect to bootstrap.servers \"{servers}\" within {timeout:?}: {reason}; \
+                 check the address, and that a broker listens there"
+            );
+            return Err(Error::new(Kind::Retriable, message));
+        }
         Err(classify(reason, During::Asking, format_args!("connect to bootstrap.servers \"{servers}\"")))
     }
 

@@ -79,8 +79,8 @@ pub type Timestamp = i64;
 /// What most plugins need.
 pub mod prelude {
     pub use crate::{
-        Batch, Child, Context, Error, KeyValueStore, Keys, Order, Processor, Punctuation, PunctuationType, Reaction, Record,
-        Result, Setup, Timestamp,
+        Batch, Child, Context, Error, KeyValueStore, Keys, Order, Processor, Punctuation, PunctuationType, Reaction,
+        Record, Result, Setup, Timestamp,
     };
     #[cfg(feature = "json")]
     pub use crate::{Json, to_json};

@@ -58,7 +58,7 @@ impl Component {
             reason: format!("{error:#}"),
         };
         let pre = runtime.linker().instantiate_pre(&compiled).map_err(mismatch)?;
-        let exports = |name: &str| compiled.get_export_index(None, &interface(name)).is_some();
+        let exports = |name: &str| compiled.get_export_index(None, interface(name)).is_some();
         let processor = exports("processor").then(|| ProcessorExportsIndices::new(&pre)).transpose();
         let predicate = exports("predicate").then(|| PredicateExportsIndices::new(&pre)).transpose();
         let key_selector = exports("key-selector").then(|| KeySelectorExportsIndices::new(&pre)).transpose();

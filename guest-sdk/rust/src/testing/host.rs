@@ -279,7 +279,10 @@ impl StoreHandle {
 }
 
 /// An open cursor: what it has not given yet, the next entry last.
-pub(crate) struct CursorHandle(RefCell<Vec<(Vec<u8>, Vec<u8>, Timestamp)>>);
+pub(crate) struct CursorHandle(RefCell<Vec<Found>>);
+
+/// Key, value and timestamp of an entry.
+type Found = (Vec<u8>, Vec<u8>, Timestamp);
 
 impl CursorHandle {
     pub(crate) fn next(&self) -> Entries {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_core::id::{Offset, TaskId};
 use millstream_core::offset_metadata;
 use millstream_core::port::Lag;
-use millstream_core::topology::{Source, TimestampExtractor, Topology};
+use millstream_core::topology::{Source, SourceTopics, TimestampExtractor, Topology};
 use millstream_tests::driver::declare::{Draft, source};
 use millstream_tests::driver::{DriverOptions, TestRecord, TopologyDriver};
 use millstream_tests::native::{NativePlugins, NativeProcessor};
@@ -236,4 +236,18 @@ fn a_source_of_several_topics_chooses_among_them_by_timestamp_too() {
     }
     driver.run_until_caught_up().expect("runs");
     assert_eq!(driver.read_texts("out"), ["c t1 s1", "b t2 s2", "a t3 s3", "c t4 s4"]);
+}
+
+#[test]
+fn a_pattern_reads_every_topic_that_it_matches_as_a_whole() {
+    let pattern = Source { topics: SourceTopics::Pattern("orders-.*".into()), ..source(&[]) };
+    let topology = Draft::new().source_of("in", pattern).plugin("watch", &["in"], &[]).sink("out", &["watch"]);
+    let mut options = DriverOptions::default();
+    options.partitions = ["orders-eu", "orders-us", "my-orders-eu"].map(|topic| (topic.to_owned(), 1)).into();
+    let mut driver = TopologyDriver::new(topology.build(), Box::new(watch()), options);
+    for (topic, time) in [("orders-us", 2), ("my-orders-eu", 1), ("orders-eu", 1)] {
+        write(&mut driver, topic, topic, time);
+    }
+    driver.run_until_caught_up().expect("runs");
+    assert_eq!(driver.read_texts("out"), ["orders-eu t1 s1", "orders-us t2 s2"]);
 }

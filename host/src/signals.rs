@@ -20,7 +20,7 @@ pub fn drain_on_signal(stop: StopHandle) -> std::io::Result<()> {
             if stop.is_draining() {
                 tracing::warn!("ending at once: what was not committed will be processed again");
                 // Nothing needs to be undone: the broker aborts the open transaction, the state holds only what is committed.
-                std::process::exit(EXIT_ENDED_AT_ONCE);
+                end_at_once();
             }
             tracing::info!("draining; a second signal ends at once");
             stop.drain();
@@ -28,4 +28,9 @@ pub fn drain_on_signal(stop: StopHandle) -> std::io::Result<()> {
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(watch)?;
     Ok(())
+}
+
+#[allow(clippy::disallowed_methods, reason = "ending without destructors is what the second signal asks for")]
+fn end_at_once() -> ! {
+    std::process::exit(EXIT_ENDED_AT_ONCE)
 }

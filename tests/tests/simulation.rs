@@ -1,4 +1,5 @@
 //! The fault simulator's tests: `make sim SEEDS=n` runs so many worlds, `make sim SEED=x` one, and tells all that happened in it.
+#![allow(clippy::print_stdout, reason = "the simulator reports to people")]
 
 use millstream_tests::sim::fuse::{COMMIT_POINTS, Side};
 use millstream_tests::sim::plan::Sabotage;

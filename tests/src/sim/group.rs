@@ -14,6 +14,10 @@ const REBALANCE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After which time a dead member is expelled.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The member was expelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAMember;
+
 /// How tasks find their members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -142,7 +146,8 @@ impl Group {
             }
             None => {
                 self.trace.note(format_args!("group: {id} joins"));
-                let member = Member { instance: instance.into(), generation: -1, known_generation: -1, ..Member::default() };
+                let member =
+                    Member { instance: instance.into(), generation: -1, known_generation: -1, ..Member::default() };
                 self.members.insert(id.clone(), member);
                 self.start_rebalance(random);
             }
@@ -249,8 +254,9 @@ impl Group {
     /// # Errors
     ///
     /// When the member was expelled.
-    pub fn poll(&mut self, id: &str) -> Result<Option<MembershipEvent>, ()> {
-        let member = self.members.get_mut(id).ok_or(())?;
+    #[allow(clippy::result_unit_err, reason = "there is one reason, which the documentation tells")]
+    pub fn poll(&mut self, id: &str) -> Result<Option<MembershipEvent>, NotAMember> {
+        let member = self.members.get_mut(id).ok_or(NotAMember)?;
         let event = member.events.pop_front();
         if let Some(MembershipEvent::TasksAssigned(_)) = &event {
             let generation = member.generations.pop_front().unwrap_or(-1);

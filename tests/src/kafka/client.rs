@@ -146,6 +146,7 @@ pub fn produce<'a>(bootstrap: &str, topic: &str, records: impl IntoIterator<Item
 
 /// Reads a topic's committed records from its beginning, and keeps them.
 pub struct TopicReader {
+    bootstrap: String,
     topic: String,
     consumer: BaseConsumer,
     /// What was read so far.
@@ -170,7 +171,8 @@ impl TopicReader {
         }
         consumer.assign(&list).expect("the partitions can be read");
         let records = vec![Vec::new(); partitions];
-        Self { topic: topic.to_owned(), consumer, records, at_end: vec![false; partitions] }
+        let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
+        Self { bootstrap, topic, consumer, records, at_end: vec![false; partitions] }
     }
 
     /// How many records were read.
@@ -185,28 +187,27 @@ impl TopicReader {
         self.len() == 0
     }
 
-    /// Takes what comes within `timeout`; true when that was a record.
+    /// Takes what comes within `timeout`, and tells the partition when that was a record.
     ///
     /// # Panics
     ///
     /// When the topic can't be read.
-    pub fn poll(&mut self, timeout: Duration) -> bool {
+    pub fn poll(&mut self, timeout: Duration) -> Option<usize> {
         match self.consumer.poll(timeout) {
             Some(Ok(message)) => {
                 let partition = message.partition() as usize;
                 let record = record_of(&message);
                 drop(message);
                 self.records[partition].push(record);
-                self.at_end[partition] = false;
-                true
+                Some(partition)
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 self.at_end[partition as usize] = true;
-                false
+                None
             }
-            Some(Err(KafkaError::MessageConsumption(error))) if is_passing(error) => false,
+            Some(Err(KafkaError::MessageConsumption(error))) if is_passing(error) => None,
             Some(Err(error)) => panic!("can't read {}: {error}", self.topic),
-            None => false,
+            None => None,
         }
     }
 
@@ -218,7 +219,7 @@ impl TopicReader {
     pub fn read_until(&mut self, count: usize) -> &TopicRecords {
         let mut last = Instant::now();
         while self.len() < count {
-            if self.poll(Duration::from_millis(100)) {
+            if self.poll(Duration::from_millis(100)).is_some() {
                 last = Instant::now();
             }
             let (topic, got) = (&self.topic, self.len());
@@ -227,33 +228,21 @@ impl TopicReader {
         &self.records
     }
 
-    /// Reads on to the end that the partitions have now.
+    /// Reads everything once more, up to the end that the partitions have now.
     ///
     /// # Panics
     ///
     /// When the end does not come.
     pub fn read_to_end(&mut self) -> &TopicRecords {
-        // An end that was met before may be an old one.
-        let mut ends = Vec::new();
-        for partition in 0..self.records.len() {
-            ends.push(watermarks(&self.consumer, &self.topic, partition).1);
-        }
+        // Control records move no position, and an end that was told before may be an old one; the first end that a new consumer
+        // is told is not.
+        *self = Self::new(&self.bootstrap, &self.topic);
         let start = Instant::now();
-        while !self.has_reached(&ends) {
+        while !self.at_end.iter().all(|at_end| *at_end) {
             self.poll(Duration::from_millis(100));
             assert!(start.elapsed() < PATIENCE, "the end of {} does not come", self.topic);
         }
         &self.records
-    }
-
-    fn has_reached(&self, ends: &[i64]) -> bool {
-        let positions = self.consumer.position().expect("positions are known");
-        let reached = |(partition, end): (usize, &i64)| {
-            let position = positions.find_partition(&self.topic, partition as i32).map(|found| found.offset());
-            // Control records at the end move no position; the end of the partition is told apart.
-            *end == 0 || self.at_end[partition] || matches!(position, Some(Offset::Offset(at)) if at >= *end)
-        };
-        ends.iter().enumerate().all(reached)
     }
 }
 
@@ -311,6 +300,17 @@ impl TransactionWatch {
 #[must_use]
 pub fn end_of(bootstrap: &str, topic: &str) -> i64 {
     TransactionWatch::new(bootstrap, &[topic]).stable_end()
+}
+
+/// The ends of a topic's partitions, what is not committed included: whatever a process writes from now on comes after them.
+///
+/// # Panics
+///
+/// When the broker does not answer.
+#[must_use]
+pub fn high_watermarks(bootstrap: &str, topic: &str) -> Vec<i64> {
+    let all: BaseConsumer = reading(bootstrap, "read_uncommitted").create().expect("a consumer");
+    (0..partitions_of(&all, topic)).map(|partition| watermarks(&all, topic, partition).1).collect()
 }
 
 /// The committed offsets of a group in a topic; `None` for a partition that has none.

@@ -32,6 +32,10 @@ pub enum Refusal {
     StaleMember,
 }
 
+/// A transaction on a committed position is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotStable;
+
 #[derive(Debug, Default)]
 struct Transaction {
     since: Duration,
@@ -277,11 +281,12 @@ impl Broker {
     /// # Errors
     ///
     /// When the position is not stable.
-    pub fn committed(&self, partition: &TopicPartition) -> Result<Option<&CommittedOffset>, ()> {
+    #[allow(clippy::result_unit_err, reason = "there is one reason, which the documentation tells")]
+    pub fn committed(&self, partition: &TopicPartition) -> Result<Option<&CommittedOffset>, NotStable> {
         let is_pending = |one: &Coordinated| one.open.as_ref().is_some_and(|open| open.offsets.contains_key(partition));
         if self.coordinated.values().any(is_pending) {
             self.trace.count("positions waited for because of an open transaction");
-            return Err(());
+            return Err(NotStable);
         }
         Ok(self.committed.get(partition))
     }

@@ -1,6 +1,6 @@
 //! The ports that read from the model: a thread's consumer and membership, and the reader of changelogs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use millstream_core::id::{Offset, TaskId, TopicPartition};
@@ -9,8 +9,9 @@ use millstream_core::port::{
 };
 use millstream_core::{Error, Kind, Result};
 
+use super::broker::NotStable;
 use super::fuse::COMMIT_OFFSETS;
-use super::group::Style;
+use super::group::{NotAMember, Style};
 use super::site::{Answer, Site, fenced, retriable};
 
 /// The virtual clock.
@@ -35,7 +36,7 @@ pub struct SimulatedConsumer {
     /// The generation heard of last.
     generation: i32,
     /// Under `solo`: what the thread is told once.
-    share: Option<std::collections::BTreeSet<TaskId>>,
+    share: Option<BTreeSet<TaskId>>,
     positions: BTreeMap<TopicPartition, Position>,
 }
 
@@ -49,7 +50,7 @@ struct Position {
 impl SimulatedConsumer {
     /// A consumer that joins the group, or has `share` of the tasks under `solo`.
     #[must_use]
-    pub fn new(site: Site, committed_only: bool, share: std::collections::BTreeSet<TaskId>) -> Self {
+    pub fn new(site: Site, committed_only: bool, share: BTreeSet<TaskId>) -> Self {
         let is_solo = site.world.plan.style == Style::Solo;
         let mut consumer = Self {
             committed_only,
@@ -90,7 +91,7 @@ impl Consumer for SimulatedConsumer {
             return Ok(self.share.take().map(MembershipEvent::TasksAssigned));
         }
         let polled = self.site.world.broker.borrow_mut().group.poll(&self.member);
-        let event = polled.unwrap_or_else(|()| {
+        let event = polled.unwrap_or_else(|NotAMember| {
             self.join();
             Some(MembershipEvent::TasksLost)
         });
@@ -168,7 +169,9 @@ impl Consumer for SimulatedConsumer {
         }
         let broker = self.site.world.broker.borrow();
         let committed = partitions.iter().map(|partition| broker.committed(partition).map(Option::<&_>::cloned));
-        committed.collect::<Result<_, ()>>().map_err(|()| retriable("a transaction on the offsets is open"))
+        committed
+            .collect::<Result<_, NotStable>>()
+            .map_err(|NotStable| retriable("a transaction on the offsets is open"))
     }
 
     fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset> {

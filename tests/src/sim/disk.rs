@@ -47,6 +47,8 @@ impl Image {
 #[derive(Debug, Default)]
 struct TaskFiles {
     is_open: bool,
+    /// Whether it can't be read and must be wiped.
+    is_damaged: bool,
     live: Image,
     flushed: Image,
     unflushed: Vec<Batch>,
@@ -99,6 +101,16 @@ impl Disk {
         self.files().tasks.clear();
     }
 
+    /// The state of one of the tasks can't be read any more.
+    pub fn damage(&self) {
+        let mut files = self.files();
+        let Files { tasks, random, .. } = &mut *files;
+        let chosen = random.below(tasks.len());
+        if let Some(task) = tasks.values_mut().nth(chosen) {
+            task.is_damaged = true;
+        }
+    }
+
     /// What a task's state holds now.
     #[must_use]
     pub fn image(&self, task: TaskId) -> Option<Image> {
@@ -137,6 +149,9 @@ impl StateDirectory for SimulatedStateDirectory {
             let message = "another thread still has the state open, wait until it has closed the task";
             return Err(Error::new(Kind::Retriable, message).in_task(task));
         }
+        if found.is_damaged {
+            return Err(Error::new(Kind::TaskCorrupted, "the state can't be read"));
+        }
         found.is_open = true;
         for image in [&mut found.live, &mut found.flushed] {
             image.stores.resize_with(stores.len(), BTreeMap::new);
@@ -159,8 +174,11 @@ impl StateDirectory for SimulatedStateDirectory {
     fn wipe_task(&mut self, task: TaskId) -> Result<()> {
         self.fuse.step("wipe a task", Side::Before);
         let mut files = self.disk.files();
-        files.trace.violate(format!("the state of {task} is wiped, though nothing has damaged it"));
-        files.tasks.remove(&task);
+        let found = files.tasks.remove(&task);
+        if found.is_none_or(|found| !found.is_damaged) {
+            files.trace.violate(format!("the state of {task} is wiped, though nothing has damaged it"));
+        }
+        files.trace.count("damaged states wiped");
         Ok(())
     }
 }

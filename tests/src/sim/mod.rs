@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod broker;
+mod chaos;
 mod check;
 pub mod consumer;
 pub mod disk;

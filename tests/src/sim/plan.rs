@@ -81,7 +81,7 @@ impl Plan {
             if random.permille(750) { ProcessingGuarantee::ExactlyOnce } else { ProcessingGuarantee::AtLeastOnce };
         let (eager, cooperative) = (Style::Eager, Style::Cooperative);
         let style = random.pick(&[Style::Solo, eager, eager, cooperative, cooperative, Style::Abrupt]);
-        let processes = if style == Style::Solo { 1 } else { random.within(1..=3) };
+        let processes = if style == Style::Solo { 2 } else { random.within(1..=3) };
         let settings = settings(guarantee, &mut random);
         Self {
             seed,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Lines that are kept for a failing seed.
-const LINES_MAX: usize = 160;
+const LINES_MAX: usize = 200;
 
 #[derive(Debug)]
 struct Lines {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use millstream_core::commit::ProcessingGuarantee;
-use millstream_core::id::{Offset, TaskId, TopicName, TopicPartition};
+use millstream_core::id::{Offset, TaskId, TopicPartition};
 use millstream_core::partitioner::partition_for_key;
 use millstream_core::stream_thread::{Ports, StreamThread, Totals};
 
@@ -15,7 +15,7 @@ use super::application::{Application, Changelog};
 use super::broker::Broker;
 use super::consumer::{SimulatedChangelogReader, SimulatedClock, SimulatedConsumer};
 use super::disk::{Disk, Image, SimulatedStateDirectory};
-use super::fuse::{COMMIT_POINTS, Death, Deaths, Fuse, Moment, Point};
+use super::fuse::{Death, Deaths, Fuse};
 use super::group::{Group, Style};
 use super::log::Message;
 use super::plan::Plan;
@@ -26,8 +26,6 @@ use super::random::Random;
 use super::site::Site;
 use super::trace::Trace;
 
-/// Processes that freeze while another one is frozen: more teaches nothing new.
-const INTERLUDES_MAX: usize = 2;
 /// How long a plugin's dependency is away.
 const DEPENDENCY_AWAY: Duration = Duration::from_millis(250);
 
@@ -35,21 +33,23 @@ const DEPENDENCY_AWAY: Duration = Duration::from_millis(250);
 const IDLING_ROUNDS_MAX: usize = 40;
 
 /// A process: what is on its disk outlives it, its threads don't.
-struct Process {
-    disk: Disk,
-    fuse: Fuse,
-    is_alive: bool,
-    incarnation: u64,
+pub(super) struct Process {
+    pub(super) disk: Disk,
+    pub(super) fuse: Fuse,
+    pub(super) is_alive: bool,
+    /// Whether it has been replaced while it was frozen, so that it will be killed when it wakes.
+    pub(super) is_doomed: bool,
+    pub(super) incarnation: u64,
     /// `None` while the thread is running, or frozen.
-    threads: Vec<Option<StreamThread>>,
-    members: Vec<String>,
-    outboxes: Vec<(Site, Rc<RefCell<Outbox>>)>,
+    pub(super) threads: Vec<Option<StreamThread>>,
+    pub(super) members: Vec<String>,
+    pub(super) outboxes: Vec<(Site, Rc<RefCell<Outbox>>)>,
 }
 
 /// A record that the application will be fed with.
-struct Input {
-    partition: TopicPartition,
-    message: Message,
+pub(super) struct Input {
+    pub(super) partition: TopicPartition,
+    pub(super) message: Message,
 }
 
 /// See the file's documentation.
@@ -64,16 +64,16 @@ pub struct World {
     pub trace: Trace,
     /// The cluster.
     pub broker: RefCell<Broker>,
-    processes: RefCell<Vec<Process>>,
-    input: RefCell<VecDeque<Input>>,
-    now: Cell<Duration>,
-    broker_down_until: Cell<Duration>,
-    is_calm: Cell<bool>,
-    interludes: Cell<usize>,
-    dependencies: RefCell<BTreeMap<Vec<u8>, Duration>>,
-    deaths: RefCell<Deaths>,
-    totals: Cell<Totals>,
-    idling_rounds: Cell<usize>,
+    pub(super) processes: RefCell<Vec<Process>>,
+    pub(super) input: RefCell<VecDeque<Input>>,
+    pub(super) now: Cell<Duration>,
+    pub(super) broker_down_until: Cell<Duration>,
+    pub(super) is_calm: Cell<bool>,
+    pub(super) interludes: Cell<usize>,
+    pub(super) dependencies: RefCell<BTreeMap<Vec<u8>, Duration>>,
+    pub(super) deaths: RefCell<Deaths>,
+    pub(super) totals: Cell<Totals>,
+    pub(super) idling_rounds: Cell<usize>,
 }
 
 impl World {
@@ -96,12 +96,13 @@ impl World {
         let input = make_input(&plan, &application, &mut random);
         let disk = || {
             let flush_permille = random.pick(&[0, 100, 500]);
-            Disk::new(random.next(), flush_permille, trace.clone())
+            Disk::new(random.number(), flush_permille, trace.clone())
         };
         let process = |disk| Process {
             disk,
             fuse: Fuse::default(),
             is_alive: false,
+            is_doomed: false,
             incarnation: 0,
             threads: Vec::new(),
             members: Vec::new(),
@@ -226,13 +227,14 @@ impl World {
 
     // === Processes ===
 
-    fn start(self: &Rc<Self>, process: usize) {
+    pub(super) fn start(self: &Rc<Self>, process: usize) {
         let fuse = Fuse::default();
         {
             let mut processes = self.processes.borrow_mut();
             let slot = &mut processes[process];
             slot.incarnation += 1;
             slot.is_alive = true;
+            slot.is_doomed = false;
             slot.fuse = fuse.clone();
             slot.members.clear();
             slot.outboxes.clear();
@@ -257,7 +259,7 @@ impl World {
             clock: Box::new(SimulatedClock(site.clone())),
             consumer: Box::new(SimulatedConsumer::new(site.clone(), committed_only, share.collect())),
             broker: Box::new(SimulatedBroker {
-                transactional_id: is_exactly_once.then(|| site.name()),
+                transactional_id: is_exactly_once.then(|| self.transactional_id(&site)),
                 site: site.clone(),
             }),
             changelog_reader: Box::new(SimulatedChangelogReader {
@@ -273,8 +275,20 @@ impl World {
         StreamThread::new(site.name(), topology, resolved, self.plan.settings.clone(), ports)
     }
 
+    /// Under `solo` a process that replaces another has its name.
+    fn transactional_id(&self, site: &Site) -> String {
+        if self.plan.style == Style::Solo { format!("solo.{}", site.thread) } else { site.name() }
+    }
+
+    /// Whether a process may start: under `solo` when no other is there, or the other seems to be dead.
+    pub(super) fn may_start(&self, process: usize) -> bool {
+        let processes = self.processes.borrow();
+        let is_other = |(number, other): (usize, &Process)| number != process && other.is_alive && !other.is_doomed;
+        self.plan.style != Style::Solo || !processes.iter().enumerate().any(is_other)
+    }
+
     /// The process of this incarnation is dead: it has no effects any more, and loses what was not flushed.
-    fn bury(&self, process: usize, incarnation: u64) {
+    pub(super) fn bury(&self, process: usize, incarnation: u64) {
         let (threads, members, outboxes, disk) = {
             let mut processes = self.processes.borrow_mut();
             let slot = &mut processes[process];
@@ -359,14 +373,22 @@ impl World {
         }
     }
 
-    fn run_round(&self, process: usize, thread: usize) {
+    pub(super) fn run_round(&self, process: usize, thread: usize) {
+        let incarnation = self.processes.borrow()[process].incarnation;
         self.run_thread(process, thread, &mut |stream_thread| {
             stream_thread.run_once().err().map(|error| error.to_string())
         });
+        let is_over = {
+            let slot = &self.processes.borrow()[process];
+            slot.is_doomed && slot.incarnation == incarnation && slot.threads.iter().all(Option::is_some)
+        };
+        if is_over {
+            self.bury(process, incarnation);
+        }
     }
 
     /// A clean stop. The last commit may fail; what was committed stays.
-    fn stop(&self, process: usize) {
+    pub(super) fn stop(&self, process: usize) {
         let leave = self.random.borrow_mut().permille(500);
         self.trace.note(format_args!("p{process} stops, leave {leave}"));
         for thread in 0..self.plan.threads {
@@ -382,184 +404,6 @@ impl World {
             processes[process].incarnation
         };
         self.bury(process, incarnation);
-    }
-
-    // === Chaos ===
-
-    /// One step of whatever happens in this world.
-    fn step(self: &Rc<Self>) {
-        self.wait(Duration::from_millis(1));
-        self.broker.borrow_mut().pass_time(self.now(), &mut self.random.borrow_mut());
-        let chance = self.random.borrow_mut().below(1000);
-        let process = self.random.borrow_mut().below(self.plan.processes);
-        let (is_alive, is_frozen) = {
-            let slot = &self.processes.borrow()[process];
-            (slot.is_alive, slot.threads.iter().any(Option::is_none))
-        };
-        match chance {
-            0..600 if is_alive => self.chaotic_round(process),
-            0..50 | 600..640 if !is_alive => self.start(process),
-            600..720 => self.feed(),
-            720..780 => {
-                let time = self.random.borrow_mut().within(1..=400) as u64;
-                self.wait(Duration::from_millis(time));
-            }
-            780..840 => self.broker.borrow_mut().deliver_late(&mut self.random.borrow_mut()),
-            840..870 => self.broker.borrow_mut().group.start_rebalance(&mut self.random.borrow_mut()),
-            870..880 => self.restart_broker(),
-            880..890 if is_alive && !is_frozen => self.stop(process),
-            890..900 if is_alive => {
-                let incarnation = self.processes.borrow()[process].incarnation;
-                self.bury(process, incarnation);
-            }
-            900..930 => self.compact(),
-            930..945 => self.append_aborted(),
-            945..950 if !is_alive => {
-                self.trace.note(format_args!("p{process} gets a new machine"));
-                self.processes.borrow()[process].disk.replace();
-            }
-            950..960 => self.expel(process),
-            _ => {}
-        }
-    }
-
-    fn chaotic_round(&self, process: usize) {
-        let thread = self.random.borrow_mut().below(self.plan.threads);
-        let (death, pause) = {
-            let mut random = self.random.borrow_mut();
-            let death = random.permille(self.plan.death_permille).then(|| moment(&mut random, &COMMIT_POINTS));
-            (death, random.permille(self.plan.pause_permille).then(|| moment(&mut random, &COMMIT_POINTS)))
-        };
-        let fuse = self.processes.borrow()[process].fuse.clone();
-        fuse.arm(death, pause);
-        self.run_round(process, thread);
-    }
-
-    /// A process is frozen in a call; the others go on, and perhaps think that it is dead.
-    pub fn interlude(self: &Rc<Self>, frozen: usize) {
-        if self.interludes.get() >= INTERLUDES_MAX || self.is_calm() {
-            return;
-        }
-        self.interludes.set(self.interludes.get() + 1);
-        self.trace.count("processes frozen in a call");
-        if self.random.borrow_mut().permille(600) {
-            self.expel(frozen);
-        }
-        let steps = self.random.borrow_mut().within(1..=25);
-        for _ in 0..steps {
-            self.step();
-        }
-        self.interludes.set(self.interludes.get() - 1);
-    }
-
-    fn expel(&self, process: usize) {
-        let members = self.processes.borrow()[process].members.clone();
-        for member in members {
-            self.broker.borrow_mut().group.expel(&member, &mut self.random.borrow_mut());
-        }
-    }
-
-    fn feed(&self) {
-        let count = self.random.borrow_mut().within(1..=6);
-        let mut input = self.input.borrow_mut();
-        for _ in 0..count {
-            let Some(Input { partition, message }) = input.pop_front() else { break };
-            self.broker.borrow_mut().topics.partition_mut(&partition).append(None, message);
-        }
-    }
-
-    fn restart_broker(&self) {
-        let time = self.random.borrow_mut().within(20..=600) as u64;
-        self.trace.note(format_args!("broker: down for {time} ms"));
-        self.broker_down_until.set(self.now() + Duration::from_millis(time));
-    }
-
-    fn compact(&self) {
-        let mut broker = self.broker.borrow_mut();
-        for (topic, _) in self.application.changelogs() {
-            for partition in 0..broker.topics.partition_count(topic).unwrap_or(0) {
-                broker.topics.partition_mut(&TopicPartition::new(topic.clone(), partition)).compact();
-            }
-        }
-    }
-
-    /// Foreign transactions leave gaps, which readers of uncommitted records would see.
-    fn append_aborted(&self) {
-        if self.plan.guarantee == ProcessingGuarantee::ExactlyOnce {
-            let mut random = self.random.borrow_mut();
-            let topics: Vec<TopicName> = self.application.resolved.read_topics().keys().cloned().collect();
-            let topic = &topics[random.below(topics.len())];
-            let partition = random.below(self.plan.partitions as usize) as i32;
-            let records = random.within(0..=3);
-            self.broker.borrow_mut().append_aborted(topic, partition, records);
-        }
-    }
-
-    /// Runs the world through chaos and then until nothing is left to do.
-    pub fn run(self: &Rc<Self>) {
-        if self.plan.is_preloaded {
-            while !self.input.borrow().is_empty() {
-                self.feed();
-            }
-        }
-        for process in 0..self.plan.processes {
-            if self.random.borrow_mut().permille(700) {
-                self.start(process);
-            }
-        }
-        for _ in 0..self.plan.steps {
-            if self.trace.is_violated() {
-                return;
-            }
-            self.step();
-        }
-        self.calm_down();
-    }
-
-    fn calm_down(self: &Rc<Self>) {
-        const ROUNDS_MAX: usize = 4000;
-        self.trace.note(format_args!("calm"));
-        self.is_calm.set(true);
-        // Several processes share the clock, so that each one's rounds seem to take long.
-        self.broker.borrow_mut().transaction_timeout = Duration::from_secs(10);
-        self.processes.borrow().iter().for_each(|process| process.fuse.disarm());
-        self.broker_down_until.set(Duration::ZERO);
-        while !self.input.borrow().is_empty() {
-            self.feed();
-        }
-        for process in 0..self.plan.processes {
-            let is_alive = self.processes.borrow()[process].is_alive;
-            let stays_dead = process > 0 && self.random.borrow_mut().permille(200);
-            if !is_alive && !stays_dead {
-                self.start(process);
-            }
-        }
-        for _ in 0..ROUNDS_MAX {
-            self.wait(Duration::from_millis(5));
-            {
-                let mut broker = self.broker.borrow_mut();
-                broker.pass_time(self.now(), &mut self.random.borrow_mut());
-                broker.deliver_late(&mut self.random.borrow_mut());
-            }
-            for process in 0..self.plan.processes {
-                for thread in 0..self.plan.threads {
-                    self.run_round(process, thread);
-                }
-            }
-            if self.trace.is_violated() || self.is_finished() {
-                return;
-            }
-        }
-        self.trace.violate("no end: the application does not catch up though all is calm".to_owned());
-    }
-
-    fn is_finished(&self) -> bool {
-        let broker = self.broker.borrow();
-        let processes = self.processes.borrow();
-        let mut threads = processes.iter().flat_map(|process| process.threads.iter().flatten());
-        let is_quiet =
-            !broker.has_late_requests() && broker.group.is_stable() && broker.open_transactions().next().is_none();
-        is_quiet && threads.all(StreamThread::is_caught_up)
     }
 
     // === The end ===
@@ -597,14 +441,6 @@ impl World {
     pub fn has_members(&self) -> bool {
         self.plan.style != Style::Solo
     }
-}
-
-/// Any moment of a round, or one of the commit's.
-fn moment(random: &mut Random, points: &[Point]) -> Moment {
-    if random.permille(400) {
-        return Moment { calls: random.below(40), point: None };
-    }
-    Moment { calls: random.pick(&[0, 0, 0, 1, 1, 1, 2, 3, 5]), point: Some(random.pick(points)) }
 }
 
 fn make_input(plan: &Plan, application: &Application, random: &mut Random) -> VecDeque<Input> {

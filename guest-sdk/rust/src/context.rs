@@ -68,8 +68,8 @@ impl Context {
         self.output.push(Some(child.0), &record, self.row);
     }
 
-    /// Calls [`Processor::punctuate`](crate::Processor::punctuate) every `interval`. By stream time first as soon as the stream time
-    /// is known, by wall-clock time after one interval; intervals that nobody had time for are skipped.
+    /// Calls [`Processor::punctuate`](crate::Processor::punctuate) every `interval`. By stream time first as soon as
+    /// the stream time is known, by wall-clock time after one interval; intervals that nobody had time for are skipped.
     ///
     /// # Errors
     ///
@@ -87,7 +87,8 @@ impl Context {
         self.schedule_from(Some(start), interval, kind)
     }
 
-    /// As [`Self::schedule`], but calls `punctuator` instead. It may share a store with the processor: clone the store's handle.
+    /// As [`Self::schedule`], but calls `punctuator` instead. It may share a store with the processor: clone the
+    /// store's handle.
     ///
     /// # Errors
     ///
@@ -142,8 +143,8 @@ impl Context {
         host::commit();
     }
 
-    /// Does the work for the record at `row` of the batch: what `work` forwards and writes belongs to that record, and is taken
-    /// back if it fails. Breaks when the rest of the batch must not be processed. For
+    /// Does the work for the record at `row` of the batch: what `work` forwards and writes belongs to that record, and
+    /// is taken back if it fails. Breaks when the rest of the batch must not be processed. For
     /// [`Processor::process_batch`](crate::Processor::process_batch); rows must ascend.
     #[inline]
     pub fn row(

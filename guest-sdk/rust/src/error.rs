@@ -20,8 +20,8 @@ pub enum Reaction {
 
 /// A record can't be processed: the reaction asked for, and the reason.
 ///
-/// Every error of another kind becomes one by `?`, with [`Reaction::Fatal`], so that the application's owner decides what
-/// happens to a record that can't be read.
+/// Every error of another kind becomes one by `?`, with [`Reaction::Fatal`], so that the application's owner decides
+/// what happens to a record that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     reaction: Reaction,
@@ -54,7 +54,8 @@ impl Error {
         Self::new(Reaction::Fatal, reason)
     }
 
-    /// The same reason with another reaction: `parse(text).map_err(|error| Error::from(error).with_reaction(Reaction::Skip))?`.
+    /// The same reason with another reaction: `parse(text).map_err(|error|
+    /// Error::from(error).with_reaction(Reaction::Skip))?`.
     #[must_use]
     pub fn with_reaction(self, reaction: Reaction) -> Self {
         Self { reaction, ..self }

@@ -11,7 +11,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Gives the record its key; the last call counts. A record that isn't given one has none, and the grouping drops it.
+    /// Gives the record its key; the last call counts. A record that isn't given one has none, and the grouping drops
+    /// it.
     pub fn set(&mut self, key: impl AsRef<[u8]>) {
         let start = self.key_ends.as_chunks::<4>().0.last().map_or(0, |end| u32::from_le_bytes(*end));
         self.keys.truncate(start as usize);

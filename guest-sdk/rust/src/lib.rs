@@ -25,8 +25,9 @@
 //! ```
 //!
 //! Records come in batches, in packed columns, and the SDK shows them one by one without copying. What a processor
-//! forwards is collected in columns and crosses to the host once a batch. Stores behave as if every access went to the host at
-//! once, but writes of a batch go back together, and with [`KeyValueStore::read_ahead`] its reads come together.
+//! forwards is collected in columns and crosses to the host once a batch. Stores behave as if every access went to the
+//! host at once, but writes of a batch go back together, and with [`KeyValueStore::read_ahead`] its reads come
+//! together.
 //!
 //! The same processor runs in a native unit test, without Wasm: see [`testing`].
 

@@ -4,7 +4,8 @@ use crate::columns::OwnedColumns;
 use crate::host;
 use crate::record::Record;
 
-/// Past this many bytes what has been forwarded is handed over between two records, so that the guest's memory stays small.
+/// Past this many bytes what has been forwarded is handed over between two records, so that the guest's memory stays
+/// small.
 const HAND_OVER_BYTES: usize = 256 * 1024;
 
 /// Records for one target, in the order they were forwarded.
@@ -27,8 +28,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Begins a call. With many records nobody can see the order between children (see `wit/context.wit`), so the records for each
-    /// child are collected by themselves.
+    /// Begins a call. With many records nobody can see the order between children (see `wit/context.wit`), so the
+    /// records for each child are collected by themselves.
     pub(crate) fn begin(&mut self, sequenced: bool) {
         self.sequenced = sequenced;
     }

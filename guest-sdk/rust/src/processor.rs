@@ -10,8 +10,8 @@ use crate::{Batch, Timestamp};
 
 /// A processor: a node of a topology that takes records and forwards records.
 ///
-/// One is made for each task, and again after a failure or when the host replaces the instance: what it keeps in its fields is a
-/// cache. State belongs in stores.
+/// One is made for each task, and again after a failure or when the host replaces the instance: what it keeps in its
+/// fields is a cache. State belongs in stores.
 pub trait Processor: Sized + 'static {
     /// Begins: reads the settings, opens stores, schedules punctuations.
     ///
@@ -24,12 +24,12 @@ pub trait Processor: Sized + 'static {
     ///
     /// # Errors
     ///
-    /// The record wasn't processed. What it forwarded and wrote is taken back, and the host does what the [`Error`](crate::Error)
-    /// asks for.
+    /// The record wasn't processed. What it forwarded and wrote is taken back, and the host does what the
+    /// [`Error`](crate::Error) asks for.
     fn process(&mut self, record: Record<'_>, context: &mut Context) -> Result<()>;
 
-    /// Processes a batch; calls [`Self::process`] for each record unless it is overridden, for work that is quicker on many
-    /// records. The result must be that of one record at a time; use [`Context::row`] for each.
+    /// Processes a batch; calls [`Self::process`] for each record unless it is overridden, for work that is quicker on
+    /// many records. The result must be that of one record at a time; use [`Context::row`] for each.
     #[inline]
     fn process_batch(&mut self, batch: &Batch<'_>, context: &mut Context) {
         for (row, record) in batch.records() {

@@ -5,8 +5,8 @@ use crate::headers::Headers;
 use crate::view::View;
 use crate::{Error, Timestamp};
 
-/// A record. It borrows everything, so copying it copies no bytes; the `with_*` methods give a changed copy, and what they
-/// don't change is passed along: timestamp and headers too, as in Kafka Streams.
+/// A record. It borrows everything, so copying it copies no bytes; the `with_*` methods give a changed copy, and what
+/// they don't change is passed along: timestamp and headers too, as in Kafka Streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     key: Option<&'a [u8]>,

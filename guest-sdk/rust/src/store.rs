@@ -24,8 +24,8 @@ pub enum Order {
 
 /// A key-value store of the task, opened by [`Setup::store`](crate::Setup::store). Clones are the same store.
 ///
-/// Reads see every write that this task made before. What a record wrote is taken back when its processing fails. Keys are
-/// ordered by their bytes. Writes carry the timestamp of the record that is processed, unless another is given.
+/// Reads see every write that this task made before. What a record wrote is taken back when its processing fails. Keys
+/// are ordered by their bytes. Writes carry the timestamp of the record that is processed, unless another is given.
 #[derive(Clone)]
 pub struct KeyValueStore {
     name: Rc<str>,
@@ -81,8 +81,8 @@ impl KeyValueStore {
         &self.name
     }
 
-    /// Reads the entries of all records' keys at the beginning of each batch, in one call of the host. For a processor that
-    /// looks up the key of every record; other keys are read as before.
+    /// Reads the entries of all records' keys at the beginning of each batch, in one call of the host. For a processor
+    /// that looks up the key of every record; other keys are read as before.
     #[must_use]
     pub fn read_ahead(self) -> Self {
         self.inner.borrow_mut().read_ahead = ReadAhead::RecordKeys;

@@ -82,7 +82,8 @@ impl Forwarded {
     }
 }
 
-/// A processor to be tested: what it is given at the beginning, then, after [`begin`](Self::begin), the processor itself.
+/// A processor to be tested: what it is given at the beginning, then, after [`begin`](Self::begin), the processor
+/// itself.
 pub struct TestProcessor<P> {
     config: Vec<(String, String)>,
     children: Vec<String>,

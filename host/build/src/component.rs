@@ -16,7 +16,8 @@ const COMPONENT_LAYER: u8 = 1;
 /// What the sections begin with in which a module says which world it is of.
 const METADATA_PREFIX: &[u8] = b"component-type";
 
-/// Makes a component of `module`. `world` is for modules that don't say which world they are of; `path` is named in errors.
+/// Makes a component of `module`. `world` is for modules that don't say which world they are of; `path` is named in
+/// errors.
 ///
 /// # Errors
 ///
@@ -77,7 +78,8 @@ fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
     embed().map_err(|error| Error::Encode { path: path.to_owned(), reason: format!("{error:#}") })
 }
 
-/// Whether a custom section says which world the module is of. What can't be read is left to the encoder to complain about.
+/// Whether a custom section says which world the module is of. What can't be read is left to the encoder to complain
+/// about.
 fn has_metadata(module: &[u8]) -> bool {
     let mut rest = &module[8..];
     while let Some((id, tail)) = rest.split_first() {

@@ -61,8 +61,8 @@ pub enum Error {
     },
     /// There is no standard library to compile guests with.
     #[error(
-        "no standard library for wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`, or, where rustup \
-         can't be used, `apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-19` ({tried})"
+        "no standard library for wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`, or, where \
+         rustup can't be used, `apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-19` ({tried})"
     )]
     NoStandardLibrary {
         /// What was tried.
@@ -84,8 +84,8 @@ pub enum Error {
     },
     /// The module doesn't say which world it is of.
     #[error(
-        "{} doesn't say which world it is made for: build it with one of Millstream's SDKs, or give `--world` with one of \
-         {worlds}", path.display()
+        "{} doesn't say which world it is made for: build it with one of Millstream's SDKs, or give `--world` with one \
+         of {worlds}", path.display()
     )]
     NoWorld {
         /// The file.
@@ -103,7 +103,8 @@ pub enum Error {
     },
     /// The module imports WASI.
     #[error(
-        "{} imports {imports}, which plugins don't get: for Rust, compile for wasm32-unknown-unknown instead of a WASI target",
+        "{} imports {imports}, which plugins don't get: for Rust, compile for wasm32-unknown-unknown instead of a \
+         WASI target",
         path.display()
     )]
     Wasi {

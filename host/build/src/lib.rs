@@ -1,7 +1,10 @@
-//! `millstream build`: a Rust plugin, or a core module of any language, becomes a component, without any tool but cargo.
+//! `millstream build`: a Rust plugin, or a core module of any language, becomes a component, without any tool but
+//! cargo.
 //!
-//! 1. A directory is compiled by cargo for `wasm32-unknown-unknown`; [`Toolchain::find`] finds a standard library for it.
-//! 2. Each core module becomes a component ([`component`]) and is written beside the plugin's sources, if it has changed.
+//! 1. A directory is compiled by cargo for `wasm32-unknown-unknown`; [`Toolchain::find`] finds a standard library for
+//!    it.
+//! 2. Each core module becomes a component ([`component`]) and is written beside the plugin's sources, if it has
+//!    changed.
 
 pub mod component;
 mod contract;
@@ -24,7 +27,8 @@ pub use toolchain::{StandardLibrary, Toolchain};
 pub struct Request {
     /// A directory with a `Cargo.toml` (of a plugin, or of a workspace of plugins), or a core module.
     pub source: PathBuf,
-    /// Where the component goes; by default `target/components/<name>.wasm` in the workspace of the plugin, or beside the module.
+    /// Where the component goes; by default `target/components/<name>.wasm` in the workspace of the plugin, or beside
+    /// the module.
     pub out: Option<PathBuf>,
     /// The world of a core module that doesn't say it itself.
     pub world: Option<String>,
@@ -45,7 +49,8 @@ pub struct Built {
     pub is_new: bool,
 }
 
-/// Builds what `request` asks for; `report` is given a line for each step that may take time. What cargo says goes to standard error.
+/// Builds what `request` asks for; `report` is given a line for each step that may take time. What cargo says goes to
+/// standard error.
 ///
 /// # Errors
 ///
@@ -79,7 +84,8 @@ fn build_directory(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Ve
     Ok(built)
 }
 
-/// Writes the component, unless it is there already: a host that watches the file sees changes only, and never half a file.
+/// Writes the component, unless it is there already: a host that watches the file sees changes only, and never half a
+/// file.
 fn write(name: String, component: &[u8], path: &Path) -> Result<Built> {
     let digest = format!("sha256:{}", hexadecimal(&Sha256::digest(component)));
     let is_new = fs::read(path).map_or(true, |before| before != component);

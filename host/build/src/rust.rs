@@ -22,8 +22,8 @@ pub struct Module {
 
 /// Compiles the plugin in `directory`, or every plugin of the workspace in it.
 ///
-/// Each package is compiled by itself: together they would share the features of what they depend on, and a plugin's digest
-/// would depend on its neighbours.
+/// Each package is compiled by itself: together they would share the features of what they depend on, and a plugin's
+/// digest would depend on its neighbours.
 pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
     let manifest = directory.join("Cargo.toml");
     if !manifest.is_file() {
@@ -114,7 +114,8 @@ mod tests {
     fn only_wasm_libraries_in_cargo_s_messages_are_modules() {
         let message = |kind: &str, file: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"get_put"}},"filenames":["{file}"]}}"#
+                r#"{{"reason":"compiler-artifact","filenames":["{file}"],
+                    "target":{{"kind":["{kind}"],"name":"get_put"}}}}"#
             )
         };
         let workspace = Path::new("/w");

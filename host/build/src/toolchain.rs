@@ -2,8 +2,8 @@
 //!
 //! In this order, the first that works:
 //! 1. the target `wasm32-unknown-unknown` is installed for the compiler that cargo would use,
-//! 2. a compiler's own sources are there (rustup's component `rust-src`, or Debian's `rustc-web` with `rust-web-src`), and the
-//!    library has been compiled from them before,
+//! 2. a compiler's own sources are there (rustup's component `rust-src`, or Debian's `rustc-web` with `rust-web-src`),
+//!    and the library has been compiled from them before,
 //! 3. rustup can add the target,
 //! 4. the library is compiled from those sources now, which takes about a minute, once.
 
@@ -112,7 +112,8 @@ impl Toolchain {
         let StandardLibrary::FromSource { rustc, linker } = &self.standard_library else {
             return;
         };
-        // The unstable option of cargo is allowed to stable compilers by this variable; the library is the compiler's own.
+        // The unstable option of cargo is allowed to stable compilers by this variable; the library is the compiler's
+        // own.
         cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1").env("RUSTC", rustc);
         if let Some(linker) = linker {
             cargo

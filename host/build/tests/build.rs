@@ -72,8 +72,8 @@ fn what_is_no_core_module_is_refused_in_plain_words() {
 fn a_module_must_say_its_world_or_be_told() {
     assert_eq!(
         refused_file("empty.wasm", EMPTY_MODULE, None),
-        "empty.wasm doesn't say which world it is made for: build it with one of Millstream's SDKs, or give `--world` with \
-         one of plugin-processor, plugin-predicate, plugin-key-selector"
+        "empty.wasm doesn't say which world it is made for: build it with one of Millstream's SDKs, or give `--world` \
+         with one of plugin-processor, plugin-predicate, plugin-key-selector"
     );
     assert_eq!(
         refused_file("empty.wasm", EMPTY_MODULE, Some("plugin")),

@@ -1,5 +1,5 @@
-//! What a record costs in a plugin: `cargo run --release -p millstream-wasm --example measure`. Nanoseconds a record, the quickest of
-//! several rounds, by the thread's own clock where the system has one; compare the rows, not machines.
+//! What a record costs in a plugin: `cargo run --release -p millstream-wasm --example measure`. Nanoseconds a record,
+//! the quickest of several rounds, by the thread's own clock where the system has one; compare the rows, not machines.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 #[path = "../tests/stage/mod.rs"]

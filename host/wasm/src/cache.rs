@@ -1,9 +1,9 @@
 //! Compiled code on disk, so that no plugin is compiled twice on a machine.
 //!
-//! A file is named by the component's digest and by everything that the compiled form depends on (wasmtime's version, its
-//! settings, the processor). It begins with a magic number and the SHA-256 of the rest, which is checked when it is
-//! read: a file that was cut short or damaged is compiled again. Compiled code is trusted as the program itself is, so the
-//! directory must belong to whoever runs the host and to nobody else.
+//! A file is named by the component's digest and by everything that the compiled form depends on (wasmtime's version,
+//! its settings, the processor). It begins with a magic number and the SHA-256 of the rest, which is checked when it is
+//! read: a file that was cut short or damaged is compiled again. Compiled code is trusted as the program itself is, so
+//! the directory must belong to whoever runs the host and to nobody else.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -62,7 +62,7 @@ impl Cache {
     pub(crate) fn save(&self, digest: &str, compatibility: u64, compiled: &[u8]) {
         let path = self.path(digest, compatibility);
         if let Err(error) = self.write(&path, compiled).and_then(|()| self.evict(&path)) {
-            tracing::warn!(path = %path.display(), %error, "compiled code can't be kept, it will be compiled again next time");
+            tracing::warn!(path = %path.display(), %error, "compiled code can't be kept, so it will be compiled again");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What plugins export, as typed calls, generated from `wit/`. Only exports: the generated form of an import copies each list once more than
-//! it must, so the imports are served by hand in `imports/`.
+//! What plugins export, as typed calls, generated from `wit/`. Only exports: the generated form of an import copies
+//! each list once more than it must, so the imports are served by hand in `imports/`.
 #![allow(missing_docs, clippy::all, reason = "generated code")]
 
 pub(crate) mod processor {

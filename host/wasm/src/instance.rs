@@ -1,4 +1,5 @@
-//! A live instance of a component, and how it is called: with a deadline, with the task's context, and with its failures told apart.
+//! A live instance of a component, and how it is called: with a deadline, with the task's context, and with its
+//! failures told apart.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,7 +47,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// A trap or a limit. The instance is dead then, but the context is back in its slot, unless the host itself panicked.
+    /// A trap or a limit. The instance is dead then, but the context is back in its slot, unless the host itself
+    /// panicked.
     pub(crate) fn call<T>(
         &mut self,
         slot: Option<&mut ContextSlot>,

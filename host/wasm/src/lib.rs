@@ -1,8 +1,8 @@
 //! The only user of wasmtime: plugins are loaded, instantiated and called here, and served what `wit/` promises them.
 //!
 //! A [`Runtime`] (one for the process) compiles a plugin to a [`Component`] (one for each version of it), from which
-//! [`WasmPlugins`] makes the instances that a task's nodes run. To the core an instance is a processor, a predicate or a key
-//! selector like any other.
+//! [`WasmPlugins`] makes the instances that a task's nodes run. To the core an instance is a processor, a predicate or
+//! a key selector like any other.
 //!
 //! | a thing of `wit/` | is in |
 //! |---|---|

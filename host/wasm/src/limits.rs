@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-/// How often the clock of deadlines ticks. A deadline is met up to one tick late; a shorter tick would wake an idle process more often.
+/// How often the clock of deadlines ticks. A deadline is met up to one tick late; a shorter tick would wake an idle
+/// process more often.
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Wasm stack of a call. Endless recursion ends here, not in the stack of the host's thread.
 pub const STACK_BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes that a guest may hand over in one call of the host: a list of 4 GiB must not be copied before anybody looks at it.
+/// Bytes that a guest may hand over in one call of the host: a list of 4 GiB must not be copied before anybody looks at
+/// it.
 pub const HOST_CALL_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// Handles that a guest may hold. Each costs the host a table entry; a guest that opens and never drops would fill it.
@@ -20,8 +22,8 @@ pub const CURSORS_MAX: usize = 256;
 /// Entries that a table of a guest may have: tables are host memory, 8 bytes an entry.
 pub const TABLE_ENTRIES_MAX: usize = 1_000_000;
 
-/// Linear memories, tables and core instances in one component: each of them takes address space, or a kilobyte, before any limit on its size
-/// is asked. Components that are linked from libraries (Python's) have some dozens.
+/// Linear memories, tables and core instances in one component: each of them takes address space, or a kilobyte, before
+/// any limit on its size is asked. Components that are linked from libraries (Python's) have some dozens.
 pub const MEMORIES_MAX: usize = 16;
 /// See [`MEMORIES_MAX`].
 pub const TABLES_MAX: usize = 128;
@@ -31,7 +33,8 @@ pub const INSTANCES_MAX: usize = 256;
 /// Bytes of a log line; what is longer is cut. A plugin that logs its input would fill the disk.
 pub const LOG_LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// Log lines of an instance in one second; the others are counted. A plugin that logs each record would be slower than the log.
+/// Log lines of an instance in one second; the others are counted. A plugin that logs each record would be slower than
+/// the log.
 pub const LOG_LINES_PER_SECOND_MAX: u32 = 100;
 
 /// Lines of level `error` that are kept to be shown with a trap.
@@ -65,9 +68,11 @@ impl Default for RuntimeLimits {
 pub struct InstanceLimits {
     /// Bytes of all its linear memories together.
     pub memory_bytes_max: usize,
-    /// Bytes of memory past which the instance should be replaced at the next commit: guests whose memory never shrinks, or leaks.
+    /// Bytes of memory past which the instance should be replaced at the next commit: guests whose memory never
+    /// shrinks, or leaks.
     pub recycle_bytes: usize,
-    /// How long one call may take. A guest that doesn't come back would hold its stream thread, and with it all its tasks.
+    /// How long one call may take. A guest that doesn't come back would hold its stream thread, and with it all its
+    /// tasks.
     pub deadline: Duration,
 }
 

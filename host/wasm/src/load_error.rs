@@ -7,7 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file can't be read.
-    #[error("the component {} can't be read: {error}; build it with `millstream build`, or correct the path", path.display())]
+    #[error(
+        "the component {} can't be read: {error}; build it with `millstream build`, or correct the path",
+        path.display()
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -39,8 +42,8 @@ pub enum LoadError {
     },
     /// It exports nothing that a plugin exports.
     #[error(
-        "the component is no plugin: it exports {exports}, but a plugin exports one of {expected}; build it for one of the \
-         worlds in `wit/world.wit`"
+        "the component is no plugin: it exports {exports}, but a plugin exports one of {expected}; build it for one of \
+         the worlds in `wit/world.wit`"
     )]
     NoPlugin {
         /// What it exports.
@@ -50,7 +53,8 @@ pub enum LoadError {
     },
     /// It was made for another version of the contract.
     #[error(
-        "the component is made for {found}, but this host speaks {expected}: build it again with the SDK of this version"
+        "the component is made for {found}, but this host speaks {expected}: build it again with the SDK of this \
+         version"
     )]
     Version {
         /// The interface that it imports or exports.

@@ -30,7 +30,8 @@ impl MemoryLimiter {
 }
 
 impl ResourceLimiter for MemoryLimiter {
-    /// Refusing is an answer that guests can handle (collect garbage, say); if they die of it, the trap is told to be the limit's.
+    /// Refusing is an answer that guests can handle (collect garbage, say); if they die of it, the trap is told to be
+    /// the limit's.
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = (self.bytes - current.min(self.bytes)).saturating_add(desired);
         if total > self.bytes_max {

@@ -14,7 +14,8 @@ use crate::limits::InstanceLimits;
 use crate::load_error::LoadError;
 use crate::processor::{ProcessorSetup, WasmProcessor};
 
-/// The plugins of an application by their names in the manifest, for one topology. Cheap to clone, one for each stream thread.
+/// The plugins of an application by their names in the manifest, for one topology. Cheap to clone, one for each stream
+/// thread.
 #[derive(Clone, Debug)]
 pub struct WasmPlugins {
     plugins: Arc<BTreeMap<String, (Component, InstanceLimits)>>,

@@ -21,7 +21,8 @@ use crate::load_error::LoadError;
 /// What a runtime is made of.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeSettings {
-    /// Where compiled code is kept; `None` compiles each time. The directory must be the host's own: what lies there is run.
+    /// Where compiled code is kept; `None` compiles each time. The directory must be the host's own: what lies there is
+    /// run.
     pub cache_directory: Option<PathBuf>,
     /// Bounds of what is taken in.
     pub limits: RuntimeLimits,
@@ -154,9 +155,9 @@ fn start_ticker(engine: EngineWeak) -> Result<()> {
 
 #[allow(unsafe_code, reason = "compiled code can only be loaded so")]
 fn deserialize(engine: &Engine, compiled: &[u8]) -> Option<wasmtime::component::Component> {
-    // SAFETY: `compiled` was made by `Component::serialize` of this program: it comes from a file in a directory that only this
-    // user can write to, under a name that only `Cache::save` gives, with the digest of its content in front of it, which
-    // was checked; the engine itself refuses code of another version or configuration.
+    // SAFETY: `compiled` was made by `Component::serialize` of this program: it comes from a file in a directory that
+    // only this user can write to, under a name that only `Cache::save` gives, with the digest of its content in front
+    // of it, which was checked; the engine itself refuses code of another version or configuration.
     let component = unsafe { wasmtime::component::Component::deserialize(engine, compiled) };
     component.inspect_err(|error| tracing::warn!(%error, "compiled plugin can't be used, compiling again")).ok()
 }

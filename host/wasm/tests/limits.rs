@@ -1,4 +1,5 @@
-//! Bad plugins: each limit ends the call with a text that names it, and neither the host nor the task's context is harmed.
+//! Bad plugins: each limit ends the call with a text that names it, and neither the host nor the task's context is
+//! harmed.
 
 mod stage;
 

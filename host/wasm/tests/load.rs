@@ -71,8 +71,8 @@ fn a_component_of_another_version_or_with_foreign_imports_is_told_so() {
     let (ours, wasi) = ("millstream:processor/log@0.1.0", "wasi:filesystem/preopens@0.2.0");
     assert_eq!(
         refusal(&renamed(&words, ours, wasi)),
-        "the component imports `wasi:filesystem/preopens@0.2.0`, which plugins don't get: build it without WASI (for Rust, \
-         for the target wasm32-unknown-unknown)"
+        "the component imports `wasi:filesystem/preopens@0.2.0`, which plugins don't get: build it without WASI (for \
+         Rust, for the target wasm32-unknown-unknown)"
     );
     // A name that only one of the two sides knows is a mismatch of the shape.
     let refused = refusal(&renamed(&words, "forward", "goaward"));

@@ -1,5 +1,6 @@
-//! Adds the customer's name to orders. Customers arrive on the same input and are kept in the store `customers`; orders that come
-//! before their customer wait in the store `waiting`, at most for the node's setting `patience` (default: one minute).
+//! Adds the customer's name to orders. Customers arrive on the same input and are kept in the store `customers`; orders
+//! that come before their customer wait in the store `waiting`, at most for the node's setting `patience` (default: one
+//! minute).
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Bad on purpose: misuses cursors as the value says; any other value is put into the store, and the whole store is forwarded.
+//! Bad on purpose: misuses cursors as the value says; any other value is put into the store, and the whole store is
+//! forwarded.
 
 use millstream_sdk::prelude::*;
 use millstream_sdk::{Cursor, Order};

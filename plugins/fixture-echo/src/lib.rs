@@ -1,5 +1,5 @@
-//! Tells what it sees: forwards to the child that the record's value names what `context` says of time and metadata, punctuations
-//! as they fire, and logs each record.
+//! Tells what it sees: forwards to the child that the record's value names what `context` says of time and metadata,
+//! punctuations as they fire, and logs each record.
 
 use std::time::Duration;
 

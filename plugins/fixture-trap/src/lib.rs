@@ -1,5 +1,5 @@
-//! Bad on purpose: traps where it is told to. The value `trap` panics in `process`; the node's setting `trap` names another place: `init`,
-//! `punctuate` or `close`.
+//! Bad on purpose: traps where it is told to. The value `trap` panics in `process`; the node's setting `trap` names
+//! another place: `init`, `punctuate` or `close`.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! What a call has read and written of a store.
 //!
-//! Invariants: an entry that is dirty differs from the host's (or may); one that is clean and known equals it. The journal
-//! holds what the current record replaced, oldest first, so that undoing it backwards gives the state before the record.
+//! Invariants: an entry that is dirty differs from the host's (or may); one that is clean and known equals it. The
+//! journal holds what the current record replaced, oldest first, so that undoing it backwards gives the state before
+//! the record.
 
 use std::hash::BuildHasher;
 use std::rc::Rc;
@@ -214,8 +215,8 @@ impl Cache {
         }
     }
 
-    /// Reads what the current record replaced without having read it, so that it can be taken back after the host has the
-    /// new value.
+    /// Reads what the current record replaced without having read it, so that it can be taken back after the host has
+    /// the new value.
     fn learn_replaced(&mut self, handle: &StoreHandle) {
         let unknown = self.journal.iter().filter(|replaced| matches!(replaced.known, Known::Nothing));
         let wanted: Vec<u32> = unknown.map(|replaced| replaced.entry).collect();

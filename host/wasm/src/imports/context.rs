@@ -1,6 +1,6 @@
 //! `context.wit`: forward, punctuations, time, metadata, commit.
 
-use millstream_core::context::{ForwardError, Phase};
+use millstream_core::context::{ForwardError, Phase, TaskContext};
 use millstream_core::processor::PunctuationType;
 use millstream_core::record::PackedColumns;
 use wasmtime::StoreContextMut;
@@ -74,7 +74,9 @@ pub(super) fn add_to_linker(interface: &mut LinkerInstance<'_, HostState>) -> wa
         Ok(())
     })?;
     interface.func_wrap("stream-time", |mut store: Store<'_>, (row,): (u32,)| {
-        Ok((store.data_mut().context()?.stream_time_at(row as usize),))
+        let context = store.data_mut().context()?;
+        check_row(context, row, "stream-time")?;
+        Ok((context.stream_time_at(row as usize),))
     })?;
     interface.func_wrap("wall-clock-time", |mut store: Store<'_>, (): ()| {
         Ok((store.data_mut().context()?.wall_clock_time,))
@@ -124,15 +126,19 @@ fn schedule(
 
 fn metadata(state: &mut HostState, row: u32) -> wasmtime::Result<Option<RecordMetadata>> {
     let context = state.context()?;
-    let found = context.record_metadata(row as usize);
-    if found.is_none() && context.phase() == Phase::Process {
-        return Err(HostRefusal::contract(format_args!(
-            "`metadata` is asked for row {row}, which the batch doesn't have"
-        )));
-    }
-    Ok(found.map(|metadata| RecordMetadata {
+    check_row(context, row, "metadata")?;
+    Ok(context.record_metadata(row as usize).map(|metadata| RecordMetadata {
         topic: metadata.partition.map_or_else(String::new, |partition| partition.topic.to_string()),
         partition: metadata.partition.map_or(-1, |partition| partition.partition),
         offset: metadata.offset.0,
     }))
+}
+
+/// Refuses a row that the batch doesn't have.
+fn check_row(context: &TaskContext, row: u32, function: &str) -> wasmtime::Result<()> {
+    if context.phase() == Phase::Process && context.record_metadata(row as usize).is_none() {
+        let reason = format!("`{function}` is asked for row {row}, which the batch doesn't have");
+        return Err(HostRefusal::contract(reason));
+    }
+    Ok(())
 }

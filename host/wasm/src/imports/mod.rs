@@ -1,7 +1,7 @@
 //! What plugins import, served: a file for each interface of `wit/`.
 //!
-//! The functions are written by hand and not generated, so that a list that a guest hands over is read where it lies in the guest's
-//! memory ([`WasmList`](wasmtime::component::WasmList)) and copied once, into its place.
+//! The functions are written by hand and not generated, so that a list that a guest hands over is read where it lies in
+//! the guest's memory ([`WasmList`](wasmtime::component::WasmList)) and copied once, into its place.
 
 mod context;
 mod log;

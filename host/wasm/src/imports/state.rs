@@ -248,7 +248,8 @@ fn add_scans(interface: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<
     )
 }
 
-/// Takes the context out of the store for a moment, so that the guest's memory can be borrowed from it at the same time.
+/// Takes the context out of the store for a moment, so that the guest's memory can be borrowed from it at the same
+/// time.
 fn with_context<T>(
     mut store: Store<'_>,
     call: impl FnOnce(&Store<'_>, &mut TaskContext) -> wasmtime::Result<T>,

@@ -64,7 +64,14 @@ impl ChangelogReader for KafkaChangelogReader {
         // Read-uncommitted, so that a pending transaction is waited for. Both questions are under way at the same time.
         let ask = |first| AdminRequest::list_offset(&self.client, partition, first, false, QUESTION_TIMEOUT);
         let (first, last) = (ask(true), ask(false));
-        let failed = |error| classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"));
+        let failed = |error| {
+            // The client remembers leaders for a quarter of an hour, also those that were replaced.
+            let refreshed = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT);
+            if let Err(error) = refreshed {
+                tracing::debug!(%error, %partition, "the leader is not known yet");
+            }
+            classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"))
+        };
         let first = first.offset(QUESTION_TIMEOUT).map_err(failed)?;
         let last = last.offset(QUESTION_TIMEOUT).map_err(failed)?;
         let from = from.unwrap_or(first);

@@ -14,7 +14,8 @@ use millstream_core::{Error, Kind, Result};
 use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
 use crate::membership::{Member, Membership, Rebalance};
-use crate::native::{AdminRequest, Client, MessageBuffer, PartitionList, Queue, Role, Wakeup, is_fatal_code};
+use crate::native::{AdminRequest, Client, MessageBuffer, PartitionList, Queue, Role, Wakeup};
+use crate::native::{is_fatal_code, is_unknown_topic_code};
 use crate::partition::Cursor;
 
 /// How long [`Consumer::committed`] may block: a pending transaction is asked for again, not waited out.
@@ -25,6 +26,8 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a farewell may take.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a subscribed topic is looked for that the brokers do not know yet.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// [`Consumer`] on librdkafka.
 pub struct KafkaConsumer {
@@ -33,6 +36,10 @@ pub struct KafkaConsumer {
     client: Arc<Client>,
     bell: Arc<Wakeup>,
     member: Member,
+    /// The subscribed topics, of a member of a group.
+    topics: Vec<String>,
+    /// When those of them that are missing are looked for next.
+    next_look: Option<Instant>,
     buffer: MessageBuffer,
     reads_committed: bool,
 }
@@ -56,8 +63,12 @@ impl KafkaConsumer {
         let bell = Arc::new(Wakeup::default());
         let mut events = client.events(Role::Consumer);
         events.ring(&bell);
-        if let Membership::Consumer { topics, .. } = &membership {
-            client.subscribe(topics).map_err(starting)?;
+        let topics = match &membership {
+            Membership::Consumer { topics, .. } => topics.clone(),
+            Membership::Solo { .. } => Vec::new(),
+        };
+        if is_member {
+            client.subscribe(&topics).map_err(starting)?;
         }
         Ok(Self {
             partitions: BTreeMap::new(),
@@ -65,6 +76,8 @@ impl KafkaConsumer {
             client,
             bell,
             member: Member::new(config.application_id(), membership),
+            topics,
+            next_look: None,
             buffer: MessageBuffer::default(),
             reads_committed: config.guarantee() == ProcessingGuarantee::ExactlyOnce,
         })
@@ -105,9 +118,25 @@ impl KafkaConsumer {
         );
     }
 
+    /// Looks for subscribed topics that were missing. A topic that was created a moment ago reaches the brokers one after the other,
+    /// and librdkafka would ask again after `topic.metadata.refresh.interval.ms`, five minutes. Asking for *all* topics also makes
+    /// it join again with what has appeared.
+    fn look_for_topics(&mut self) {
+        if self.next_look.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        let known = self.client.refresh_metadata(true, QUESTION_TIMEOUT);
+        let is_complete = known.is_ok_and(|known| self.topics.iter().all(|topic| known.contains(topic)));
+        self.next_look = (!is_complete).then(|| Instant::now() + LOOK_INTERVAL);
+    }
+
     fn ask_offset(&self, partition: &TopicPartition, first: bool) -> Result<Offset> {
         let request = AdminRequest::list_offset(&self.client, partition, first, self.reads_committed, QUESTION_TIMEOUT);
         request.offset(QUESTION_TIMEOUT).map_err(|error| {
+            // The client remembers leaders for a quarter of an hour, also those that were replaced.
+            if let Err(error) = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT) {
+                tracing::debug!(%error, %partition, "the leader is not known yet");
+            }
             let end = if first { "first" } else { "last" };
             classify(error, During::Asking, format_args!("ask for the {end} offset of {partition}"))
         })
@@ -138,6 +167,7 @@ impl Consumer for KafkaConsumer {
         if let Some(event) = self.member.first_event() {
             return Ok(Some(event));
         }
+        self.look_for_topics();
         while let Some(event) = Client::poll(&self.events, Duration::ZERO) {
             if event.is_rebalance() {
                 match self.member.rebalanced(&event, &self.client) {
@@ -158,6 +188,9 @@ impl Consumer for KafkaConsumer {
             } else if event.is_error() {
                 let error = event.error();
                 let error = if is_fatal_code(error.code) { self.client.fatal_error().unwrap_or(error) } else { error };
+                if is_unknown_topic_code(error.code) {
+                    self.next_look = Some(Instant::now() + LOOK_INTERVAL);
+                }
                 if kind_of(error.code, During::Asking) == Kind::Fatal {
                     return Err(classify(error, During::Asking, "stay in the group"));
                 }

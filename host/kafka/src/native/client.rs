@@ -196,6 +196,24 @@ impl Client {
         }
     }
 
+    /// Asks the cluster for one topic, whether this client uses it or not; the client then knows its leaders.
+    pub(crate) fn refresh_topic(&self, topic: &str, timeout: Duration) -> Result<(), NativeError> {
+        let name = text::to_c(topic);
+        let mut metadata: *const c::rd_kafka_metadata = ptr::null();
+        // SAFETY: the handle lives; topic and metadata are ours until destroyed.
+        unsafe {
+            let topic = c::rd_kafka_topic_new(self.as_ptr(), name.as_ptr(), ptr::null_mut());
+            let topic = NonNull::new(topic).ok_or_else(|| NativeError::from(c::rd_kafka_last_error()))?;
+            let code =
+                c::rd_kafka_metadata(self.as_ptr(), 0, topic.as_ptr(), &raw mut metadata, milliseconds(timeout));
+            if !metadata.is_null() {
+                c::rd_kafka_metadata_destroy(metadata);
+            }
+            c::rd_kafka_topic_destroy(topic.as_ptr());
+            ErrorCode::from(code).check()
+        }
+    }
+
     /// Waits up to `timeout` for an event of `queue`.
     pub(crate) fn poll(queue: &Queue, timeout: Duration) -> Option<Event> {
         // SAFETY: the queue lives; the event is ours.

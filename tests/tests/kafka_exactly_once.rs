@@ -109,7 +109,7 @@ fn a_hundred_thousand_records_and_twenty_kills_lose_nothing_and_double_nothing()
             host.assert_running();
             (watch.is_open() || watch.stable_end() > before).then_some(())
         });
-        sleep(Duration::from_millis(case.random.u64(0..150)));
+        sleep(Duration::from_millis(case.random.u64(0..600)));
         host.kill();
         in_transaction += usize::from(watch.is_open());
         restored.push((host.records_restored(), case.changelog_end()));

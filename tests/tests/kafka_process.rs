@@ -68,7 +68,9 @@ fn comes_back(group_protocol: &str, signal: &str) {
     reader.read_until(word_total(&expected));
     host.stop();
     assert_words(reader.read_to_end(), &expected);
-    report(format_args!("{group_protocol}, SIG{signal}: first committed output {first:.2?} after the first start, {times:.2?} after the next"));
+    report(format_args!(
+        "{group_protocol}, SIG{signal}: first committed output {first:.2?} after the first start, {times:.2?} after the next"
+    ));
     let slowest = times.iter().max().expect("three times");
     assert!(*slowest < BACK_WITHIN, "it took {slowest:?}, more than {BACK_WITHIN:?}");
 }

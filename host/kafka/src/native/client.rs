@@ -204,8 +204,7 @@ impl Client {
         unsafe {
             let topic = c::rd_kafka_topic_new(self.as_ptr(), name.as_ptr(), ptr::null_mut());
             let topic = NonNull::new(topic).ok_or_else(|| NativeError::from(c::rd_kafka_last_error()))?;
-            let code =
-                c::rd_kafka_metadata(self.as_ptr(), 0, topic.as_ptr(), &raw mut metadata, milliseconds(timeout));
+            let code = c::rd_kafka_metadata(self.as_ptr(), 0, topic.as_ptr(), &raw mut metadata, milliseconds(timeout));
             if !metadata.is_null() {
                 c::rd_kafka_metadata_destroy(metadata);
             }

@@ -131,14 +131,15 @@ fn a_broker_that_is_not_there() {
 
 /// The application with a user and a password, at the address that asks for them.
 fn application_of_alice(name: &str, password: &str) -> Application {
-    let application = application(name).kafka(
+    let mut application = application(name).kafka(
         "\"security.protocol\" = \"sasl_plaintext\"\n\"sasl.mechanism\" = \"PLAIN\"\n\"sasl.username\" = \"alice\"\n\
          \"sasl.password\" = \"${file:password}\"",
     );
     std::fs::write(application.directory().join("password"), password).expect("a file can be written");
     application.create_topic("lines", 1);
     application.create_topic("words", 1);
-    Application { bootstrap: broker().sasl_address(), ..application }
+    application.bootstrap = broker().sasl_address();
+    application
 }
 
 #[test]

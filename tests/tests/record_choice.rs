@@ -242,8 +242,8 @@ fn a_source_of_several_topics_chooses_among_them_by_timestamp_too() {
 fn a_pattern_reads_every_topic_that_it_matches_as_a_whole() {
     let pattern = Source { topics: SourceTopics::Pattern("orders-.*".into()), ..source(&[]) };
     let topology = Draft::new().source_of("in", pattern).plugin("watch", &["in"], &[]).sink("out", &["watch"]);
-    let mut options = DriverOptions::default();
-    options.partitions = ["orders-eu", "orders-us", "my-orders-eu"].map(|topic| (topic.to_owned(), 1)).into();
+    let partitions = ["orders-eu", "orders-us", "my-orders-eu"].map(|topic| (topic.to_owned(), 1)).into();
+    let options = DriverOptions { partitions, ..DriverOptions::default() };
     let mut driver = TopologyDriver::new(topology.build(), Box::new(watch()), options);
     for (topic, time) in [("orders-us", 2), ("my-orders-eu", 1), ("orders-eu", 1)] {
         write(&mut driver, topic, topic, time);

@@ -373,7 +373,8 @@ fn retry_is_tried_again_and_nothing_behind_it_is_lost() {
 
 #[test]
 fn a_plugin_that_can_not_begin_stops_its_task_with_its_reason() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Config = [(&'static str, &'static str)];
+    let cases: &[(&str, &Config, &str)] = &[
         ("fixture-trap", &[("trap", "init")], "told to trap in init"),
         ("fixture-init-error", &[], "required"),
         ("fixture-init-error", &[("required", "x"), ("store", "nobody's")], "nobody's"),

@@ -98,6 +98,8 @@ pub enum FailureCause {
     Limit,
     /// It answered that a dependency is not there now: the record is to be tried again (`retry`).
     Retry,
+    /// The host could not serve it, such as when the disk fails. No record is to blame, so no policy applies.
+    Host,
 }
 
 /// A processor that could not process its records. The task decides what happens, by the plugin's policy.
@@ -135,6 +137,7 @@ impl fmt::Display for ProcessorFailure {
             FailureCause::Trap => "trapped",
             FailureCause::Limit => "went past a limit",
             FailureCause::Retry => "asks to try again",
+            FailureCause::Host => "could not be served",
         };
         write!(f, "{verb}: {}", self.reason)?;
         if !self.digest.is_empty() {

@@ -112,7 +112,7 @@ const TABLE: &[Row] = &[
         TaskMigrated,
         "the thread was busy for longer than `max.poll.interval.ms`",
     ),
-    // The local state does not fit the log.
+    // The local state does not fit the log; a source then restarts at the position that `auto-offset-reset` decides.
     row(code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE, TaskCorrupted, "the offset is no longer in the log"),
     row(code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, TaskCorrupted, "the offset is no longer in the log"),
     // Nothing helps but a human.
@@ -205,7 +205,7 @@ pub(crate) fn kind_of(error: ErrorCode, during: During) -> Kind {
         // A changelog, or a source topic, may get its metadata a little later than its creation.
         (During::Asking | During::Restoring, _) if is_missing(error) => Retriable,
         (During::Asking | During::Committing, TaskCorrupted) => Fatal,
-        (During::Reading, TaskCorrupted) => Fatal,
+        (During::Reading, TaskCorrupted) => TaskMigrated,
         // Another producer that starts at the same time: take the next turn.
         (During::Initialising, TaskMigrated) => Retriable,
         (_, known) => known,

@@ -60,9 +60,8 @@ pub(crate) fn classify(error: &wasmtime::Error, circumstances: Circumstances) ->
             let reason = format!("the call stack grew past {STACK_BYTES_MAX} bytes: is there an endless recursion?");
             (FailureCause::Limit, reason)
         }
-        (_, Some(refusal @ (HostRefusal::Limit(_) | HostRefusal::Host(_)))) => {
-            (FailureCause::Limit, refusal.to_string())
-        }
+        (_, Some(refusal @ HostRefusal::Limit(_))) => (FailureCause::Limit, refusal.to_string()),
+        (_, Some(refusal @ HostRefusal::Host(_))) => (FailureCause::Host, refusal.to_string()),
         (_, Some(refusal @ HostRefusal::Contract(_))) => (FailureCause::Trap, refusal.to_string()),
         (Some(trap), _) => (FailureCause::Trap, trap.to_string()),
         (None, None) => (FailureCause::Trap, error.root_cause().to_string()),

@@ -4,7 +4,7 @@
 //! the record's headers (reference §1.2, §4.8). Counts are 8 bytes, big-endian, as Kafka's `LongSerializer` writes them.
 
 use crate::context::{ContextSlot, TaskContext};
-use crate::error::{Error, FailureCause, ProcessorFailure};
+use crate::error::{FailureCause, ProcessorFailure};
 use crate::processor::{Processor, RecordFailure};
 use crate::record::{Record, RecordBatch};
 
@@ -28,7 +28,10 @@ impl Count {
             return Ok(());
         };
         self.old.clear();
-        let found = context.stores.get(self.store, key, &mut self.old).map_err(|error| failure(&error))?;
+        let found = context
+            .stores
+            .get(self.store, key, &mut self.old)
+            .map_err(|error| ProcessorFailure::native(FailureCause::Host, error.to_string()))?;
         let (old, timestamp) = match found {
             None => (0, record.timestamp),
             Some(stored) => {
@@ -39,7 +42,7 @@ impl Count {
         };
         let new = old.wrapping_add(1).to_be_bytes();
         let put = context.stores.put(self.store, key, Some(&new), timestamp);
-        put.map_err(|error| failure(&Error::fatal(error.to_string())))?;
+        put.map_err(|error| ProcessorFailure::native(FailureCause::Limit, error.to_string()))?;
         context.forward_record(Record { value: Some(&new), timestamp, ..record }, index);
         Ok(())
     }
@@ -56,10 +59,6 @@ impl Processor for Count {
         }
         Ok(Vec::new())
     }
-}
-
-fn failure(error: &Error) -> ProcessorFailure {
-    ProcessorFailure::native(FailureCause::Limit, error.to_string())
 }
 
 fn not_a_count(context: &TaskContext, store: usize, bytes: usize) -> ProcessorFailure {

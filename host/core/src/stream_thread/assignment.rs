@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::Error;
 use crate::id::{Offset, StoreName, TIMESTAMP_UNKNOWN, TaskId, TopicName, TopicPartition};
 use crate::offset_metadata;
-use crate::port::{MembershipEvent, StateStoreSpec};
+use crate::port::{MembershipEvent, ResetPosition, StateStoreSpec};
 use crate::store::{StoreSettings, Stores};
 use crate::task::{ActiveTask, RecordQueue, TaskFailure, TaskPhase, TaskSettings};
 use crate::topology::{NodeIndex, StoreKind, SubTopology};
@@ -119,6 +119,12 @@ impl StreamThread {
         let mut positions = Vec::with_capacity(partitions.len());
         for ((_, node, partition), committed) in inputs.iter().zip(committed) {
             positions.push(match committed {
+                Some(committed) if self.is_out_of_log(partition, committed.offset)? => {
+                    let offset = self.reset_position(*node, partition)?;
+                    tracing::warn!(%partition, committed = %committed.offset, %offset,
+                        "the committed position is no longer in the log, so `auto-offset-reset` decides");
+                    (offset, offset_metadata::decode(&committed.metadata))
+                }
                 Some(committed) => (committed.offset, offset_metadata::decode(&committed.metadata)),
                 None => (self.reset_position(*node, partition)?, TIMESTAMP_UNKNOWN),
             });
@@ -144,6 +150,18 @@ impl StreamThread {
         self.assignment.pending = false;
         self.last_commit = self.ports.clock.monotonic_time();
         Ok(())
+    }
+
+    /// Whether a committed position was deleted by retention, or lies behind the end of a topic that was made anew. Asked only after a
+    /// restart, which such a position causes: in an ordinary start it would cost a request for each partition.
+    fn is_out_of_log(&mut self, partition: &TopicPartition, committed: Offset) -> Result<bool, TaskFailure> {
+        if self.totals.restarts == 0 {
+            return Ok(false);
+        }
+        let consumer = self.ports.consumer.as_mut();
+        let first = consumer.reset_offset(partition, ResetPosition::Earliest)?;
+        let end = consumer.reset_offset(partition, ResetPosition::Latest)?;
+        Ok(committed < first || committed > end)
     }
 
     fn reset_position(&mut self, node: NodeIndex, partition: &TopicPartition) -> Result<Offset, TaskFailure> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::commit::{ProcessingGuarantee, commit};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, FailureCause, Kind, Result};
 use crate::id::{Offset, TaskId, Timestamp, TopicPartition};
 use crate::port::{Broker, ChangelogReader, Clock, Consumer, RecordPurger, StateDirectory};
 use crate::processor::PluginFactory;
@@ -348,6 +348,10 @@ impl StreamThread {
     fn recover(&mut self, failure: TaskFailure) -> Result<()> {
         let now = self.ports.clock.monotonic_time();
         match failure {
+            // The disk or another part of the host has failed: no record is to blame, and a restart would meet it again.
+            TaskFailure::Processor(failure) if failure.failure.cause == FailureCause::Host => {
+                Err(Error::fatal(failure.to_string()))
+            }
             TaskFailure::Processor(failure) => {
                 self.recovery.note_processing_failure(&failure, &self.topology, &self.settings, now);
                 self.restart_tasks();

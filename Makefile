@@ -27,7 +27,7 @@ UNIT_TESTS := $(sort $(filter-out $(ADAPTER_TESTS) $(KAFKA_TESTS) $(SIM_TESTS),$
 
 # Always the whole workspace in one profile: another selection of packages can mean other features, and then librdkafka and RocksDB
 # are compiled once more (20 minutes).
-EVERYTHING := --release --workspace --features millstream-tests/kafka,millstream-tests/wasm
+EVERYTHING := --release --workspace --features millstream-kafka/broker-tests,millstream-tests/kafka,millstream-tests/wasm
 CARGO_TEST := cargo test $(EVERYTHING)
 
 INPUT ?= README.md

@@ -3,7 +3,7 @@
 #![cfg(feature = "kafka")]
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_tests::kafka::application::{Application, tally, word_count};
 use millstream_tests::kafka::broker::Broker;
@@ -98,7 +98,7 @@ fn a_hundred_thousand_records_and_twenty_kills_lose_nothing_and_double_nothing()
         // By turns: the input is there already, or comes while the host works.
         let comes_slowly = round % 2 == 1;
         let trickles = if comes_slowly {
-            Some(case.write_slowly((lines, orders), Duration::from_millis(800)))
+            Some(case.write_slowly((lines, orders), Duration::from_millis(2_500)))
         } else {
             case.write((lines, orders));
             None
@@ -109,7 +109,10 @@ fn a_hundred_thousand_records_and_twenty_kills_lose_nothing_and_double_nothing()
             host.assert_running();
             (watch.is_open() || watch.stable_end() > before).then_some(())
         });
-        sleep(Duration::from_millis(case.random.u64(0..600)));
+        sleep(Duration::from_millis(case.random.u64(0..if comes_slowly { 800 } else { 100 })));
+        // A transaction reaches the broker in the second half of its commit interval; most kills are to meet one.
+        let aimed = Instant::now();
+        while !watch.is_open() && aimed.elapsed() < Duration::from_millis(500) {}
         host.kill();
         in_transaction += usize::from(watch.is_open());
         restored.push((host.records_restored(), case.changelog_end()));

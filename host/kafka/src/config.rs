@@ -348,6 +348,9 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
     ("queue.buffering.max.kbytes", "32768"),
     ("acks", "all"),
     ("enable.idempotence", "true"),
+    // How long a topic that the brokers do not know may be one that was just created (30 s as it comes): less than a transaction
+    // lasts, or a missing topic would look like a slow broker.
+    ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
 fn with_defaults(defaults: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -18,6 +18,8 @@ const FULL_QUEUE_POLL: Duration = Duration::from_millis(1);
 const LOOKS_BEFORE_FLUSH: u32 = 4;
 /// How long a flush waits before it looks for failures, which do not wake it.
 const FLUSH_SLICE: Duration = Duration::from_millis(50);
+/// How long an abort waits for the reports of the records that it has thrown away, before they are served: it does not end before.
+const ABORT_SLICE: Duration = Duration::from_millis(10);
 
 /// [`Producer`] on librdkafka.
 pub struct KafkaProducer {
@@ -166,9 +168,17 @@ impl Producer for KafkaProducer {
     }
 
     fn abort_transaction(&mut self) -> Result<()> {
-        let outcome = self.client.abort_transaction(self.timeout);
+        let start = Instant::now();
+        let outcome = loop {
+            // A call that has timed out is continued by the next one.
+            let outcome = self.client.abort_transaction(ABORT_SLICE);
+            self.client.poll(Duration::ZERO);
+            match outcome {
+                Err(error) if error.is_timed_out() && start.elapsed() < self.timeout => {}
+                outcome => break outcome,
+            }
+        };
         // The records of an aborted transaction are reported as failed: that is what was asked for.
-        self.client.poll(Duration::ZERO);
         let _ = self.client.take_failure();
         outcome.map_err(|error| self.failed(error, "abort the transaction"))
     }

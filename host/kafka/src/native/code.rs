@@ -92,6 +92,11 @@ impl NativeError {
         self.code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
     }
 
+    /// Whether the answer did not come in time.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        self.code.is(c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT)
+    }
+
     /// An error for an answer that did not come.
     pub(crate) fn timed_out() -> Self {
         c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT.into()

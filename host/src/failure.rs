@@ -25,17 +25,10 @@ impl Failure {
         Self { exit: Exit::Internal, error: error.into() }
     }
 
-    /// The message with its causes, on one line. A cause that a message tells already is not told twice.
+    /// The message with its causes, on one line.
     #[must_use]
     pub fn message(&self) -> String {
-        let mut text = self.error.to_string();
-        for cause in self.error.chain().skip(1).map(ToString::to_string) {
-            if !text.contains(&cause) {
-                text.push_str(": ");
-                text.push_str(&cause);
-            }
-        }
-        text
+        with_causes(&self.error)
     }
 
     /// The exit code.
@@ -55,4 +48,17 @@ impl From<millstream_core::Error> for Failure {
     fn from(error: millstream_core::Error) -> Self {
         Self::outside(error)
     }
+}
+
+/// An error with its causes, on one line. A cause that a message tells already is not told twice.
+#[must_use]
+pub fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

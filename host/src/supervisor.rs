@@ -11,6 +11,8 @@ use millstream_core::id::TaskId;
 use millstream_core::port::Waker;
 use millstream_core::stream_thread::{StreamThread, Totals};
 
+use crate::failure::with_causes;
+
 /// Makes one stream thread. Called on the thread itself: nothing that it owns moves between threads.
 pub type MakeThread = dyn Fn(u32) -> anyhow::Result<(StreamThread, Arc<dyn Waker>)> + Send + Sync;
 
@@ -139,8 +141,8 @@ fn run_thread(index: u32, leave: bool, shared: &Shared, make: &MakeThread) {
     match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::error!(thread = index, error = %format!("{error:#}"), "the stream thread has ended");
-            report.error = Some(format!("{error:#}"));
+            tracing::error!(thread = index, error = %with_causes(&error), "the stream thread has ended");
+            report.error = Some(with_causes(&error));
         }
         Err(panic) => {
             let text = panic_text(panic.as_ref());

@@ -58,7 +58,8 @@ fn a_sink_topic_that_is_missing() {
     let application = application("missing-sink");
     let lines = application.create_topic("lines", 1);
     produce(&application.bootstrap, &lines, &[KafkaRecord::new(None, "one two", now())]);
-    assert_ends(&application, 1, "");
+    let expected = "millstream: can't send to {id}-words: UNKNOWN_TOPIC_OR_PART; the topic is missing; create it or check its name";
+    assert_ends(&application, 1, expected);
 }
 
 #[test]

@@ -94,14 +94,8 @@ fn one_task_fails(plugin: &str, keys: &str, bad: &str, reasons: &[&str]) {
     for (other, records) in input.iter().enumerate().filter(|(other, _)| *other != partition) {
         expected[other].clone_from(records);
     }
-    let expected_count = expected.iter().map(Vec::len).sum();
-    reader.read_until(expected_count);
+    reader.read_until(expected.iter().map(Vec::len).sum());
     assert_same_records(reader.read_to_end(), &expected);
-    assert_eq!(
-        committed_of(&application)[partition],
-        Some(at as i64),
-        "the failed task's position is that of the bad record"
-    );
 
     let digest = sha256_of_log(&host);
     let coordinates = format!("{}-{partition} offset {at}", application.topic("in"));
@@ -138,13 +132,22 @@ fn a_plugin_that_spins_is_ended_at_its_deadline() {
 fn a_plugin_that_takes_all_memory_is_stopped_at_its_limit() {
     // This fixture keeps a mebibyte for each record, so it gets few.
     let application = application("fail-memory", "fixture-hog-memory", "memory-max = \"64MiB\"");
-    let records: Vec<_> = (0..10).map(|n| KafkaRecord::new(Some(&format!("key{n}")), "one", 1_000_000 + n)).collect();
+    let records = orders(30, &mut random());
     produce(&application.bootstrap, &application.topic("in"), &records);
-    produce(&application.bootstrap, &application.topic("in"), &[KafkaRecord::new(Some("key0"), "all", 2_000_000)]);
+    let all = KafkaRecord { value: Some(b"all".to_vec()), ..records[0].clone() };
+    produce(&application.bootstrap, &application.topic("in"), &[all]);
+    let mut expected = read_all(&application.bootstrap, &application.topic("in"));
     let mut host = application.start("a");
     let failure = failure_in(&mut host);
-    TopicReader::new(&application.bootstrap, &application.topic("out")).read_until(records.len());
+    for (records, stands_at) in expected.iter_mut().zip(committed_of(&application)) {
+        if records.last().is_some_and(|last| is_bad(last, "all")) {
+            records.truncate(stands_at.unwrap_or(0) as usize);
+        }
+    }
+    let mut reader = TopicReader::new(&application.bootstrap, &application.topic("out"));
+    reader.read_until(expected.iter().map(Vec::len).sum());
     host.assert_running();
+    assert_same_records(reader.read_to_end(), &expected);
     assert!(failure.contains("memory") && failure.contains(&sha256_of_log(&host)), "{failure}");
     report(format_args!("fixture-hog-memory: {}", failure.lines().next().unwrap_or_default()));
 }

@@ -83,6 +83,10 @@ impl KafkaProducer {
     fn check_deliveries(&self) -> Result<()> {
         match self.client.take_failure() {
             None => Ok(()),
+            // A record of a topic that is missing never got a partition.
+            Some(failure) if failure.partition.partition < 0 => {
+                Err(self.failed_to_send(failure.error, &failure.partition.topic))
+            }
             Some(failure) => Err(self.failed(failure.error, format_args!("send to {}", failure.partition))),
         }
     }

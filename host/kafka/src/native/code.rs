@@ -125,6 +125,10 @@ pub(crate) fn is_assign_code(code: ErrorCode) -> bool {
 
 impl fmt::Display for NativeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Delivery reports come without a text.
+        if self.text.is_empty() {
+            return f.write_str(&self.code.name());
+        }
         write!(f, "{} ({})", self.text, self.code.name())
     }
 }

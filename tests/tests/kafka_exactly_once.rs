@@ -105,11 +105,12 @@ fn a_hundred_thousand_records_and_twenty_kills_lose_nothing_and_double_nothing()
         };
         let before = watch.stable_end();
         let mut host = case.application.start("a");
+        // By turns: before its first commit, or some commits later.
         eventually("the host works", PATIENCE, || {
             host.assert_running();
-            (watch.is_open() || watch.stable_end() > before).then_some(())
+            (watch.stable_end() > before || !comes_slowly && watch.is_open()).then_some(())
         });
-        sleep(Duration::from_millis(case.random.u64(0..if comes_slowly { 800 } else { 100 })));
+        sleep(Duration::from_millis(case.random.u64(0..if comes_slowly { 500 } else { 100 })));
         // A transaction reaches the broker in the second half of its commit interval; most kills are to meet one.
         let aimed = Instant::now();
         while !watch.is_open() && aimed.elapsed() < Duration::from_millis(500) {}
@@ -136,7 +137,8 @@ fn assert_only_tails(restored: &[(u64, u64)]) {
     let whole = restored.last().map_or(0, |(_, written)| *written);
     let most = restored.iter().map(|(restored, _)| *restored).max().unwrap_or(0);
     let sum: u64 = restored.iter().map(|(restored, _)| *restored).sum();
-    assert!(most < whole / 4, "a restart restored {most} of {whole} changelog records");
+    assert!(most < whole / 2, "a restart restored {most} of {whole} changelog records");
+    // A restore that is killed begins again; all others leave nothing to the next one.
     assert!(sum <= whole + whole / 4, "the restarts together restored {sum} records of a changelog of {whole}");
 }
 

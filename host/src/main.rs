@@ -1,6 +1,6 @@
 //! The program `millstream`: hands the command line to the part that does what it asks.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,7 +16,10 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Clean }.into();
         }
     };
-    telemetry::start(cli.log_format);
+    if let Err(mistake) = telemetry::start(cli.log_format) {
+        let _ = writeln!(io::stderr(), "error: {mistake}");
+        return Exit::Usage.into();
+    }
     // Not locked: stream threads log while a command runs.
     let (mut out, mut errors) = (io::stdout(), io::stderr());
     let ended = match cli.command {

@@ -1,20 +1,63 @@
 //! Log lines: for people on a terminal, or JSON for machines; to standard error, never per record.
 
+use std::env;
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
 
-/// The variable that says what is logged, in the syntax of `tracing`'s `EnvFilter`; `info` by default.
+/// The variable that says what is logged: a level, or levels of targets (`info,millstream_kafka=debug`); `info` by default.
 const FILTER_VARIABLE: &str = "MILLSTREAM_LOG";
 
 /// Starts logging. Called once.
-pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    match format {
-        LogFormat::Text => builder.with_target(false).with_ansi(stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_thread_names(true).init(),
+///
+/// # Errors
+///
+/// A text when the variable `MILLSTREAM_LOG` can't be understood.
+pub fn start(format: LogFormat) -> Result<(), String> {
+    let filter = filter(env::var(FILTER_VARIABLE).ok().as_deref())?;
+    let lines = layer().with_writer(stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_thread_names(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    Ok(())
+}
+
+fn filter(directives: Option<&str>) -> Result<Targets, String> {
+    match directives {
+        None | Some("") => Ok(Targets::new().with_default(LevelFilter::INFO)),
+        Some(text) => text.parse().map_err(|error| {
+            format!(
+                "{FILTER_VARIABLE}={text:?} is not understood ({error}): give a level (error, warn, info, debug, trace, off), or \
+                 levels of targets, such as \"info,millstream_kafka=debug\""
+            )
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn levels_are_given_for_all_or_for_a_target() {
+        let all = filter(None).expect("the default");
+        assert!(all.would_enable("millstream", &Level::INFO) && !all.would_enable("millstream", &Level::DEBUG));
+        let one = filter(Some("warn,millstream_kafka=debug")).expect("a filter");
+        assert!(one.would_enable("millstream_kafka", &Level::DEBUG) && !one.would_enable("millstream", &Level::INFO));
+    }
+
+    #[test]
+    fn a_level_that_does_not_exist_is_told() {
+        let error = filter(Some("millstream=loud")).expect_err("no such level");
+        assert!(error.contains("MILLSTREAM_LOG=\"millstream=loud\"") && error.contains("give a level"), "{error}");
     }
 }

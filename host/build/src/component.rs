@@ -31,7 +31,7 @@ pub fn from_core_module(module: &[u8], world: Option<&str>, path: &Path) -> Resu
         return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
     }
     let encode = || {
-        let mut encoder = ComponentEncoder::default();
+        let encoder = ComponentEncoder::default();
         encoder.validate(true).module(&module)?.encode()
     };
     encode().map_err(|error| {
@@ -73,7 +73,7 @@ fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
         let group = sources.parse().map_err(|(_, error)| error)?;
         let package = resolve.push_group(group)?;
         let world = resolve.select_world(&[package], Some(world))?;
-        embed_component_metadata(module, &resolve, world, StringEncoding::UTF8, false)
+        embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)
     };
     embed().map_err(|error| Error::Encode { path: path.to_owned(), reason: format!("{error:#}") })
 }

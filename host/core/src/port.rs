@@ -406,6 +406,21 @@ pub trait TaskState: Send {
     /// `TaskCorrupted` when the database is damaged, `Fatal` when the disk fails.
     fn get(&self, store: usize, key: &[u8], value: &mut Vec<u8>) -> Result<bool>;
 
+    /// Tells `found` the value of each of `keys`, by its index; the keys ascend and are different.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get`].
+    fn get_many(&self, store: usize, keys: &[&[u8]], found: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<()> {
+        let mut value = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            value.clear();
+            let exists = self.get(store, key, &mut value)?;
+            found(index, exists.then_some(value.as_slice()));
+        }
+        Ok(())
+    }
+
     /// Appends entries of `range` to `page`, ascending by unsigned bytes (or descending), until it holds `entries_max` or `bytes_max`
     /// is passed. A range that is inverted is empty.
     ///

@@ -64,6 +64,13 @@ impl TaskState for RocksTaskState {
         }
     }
 
+    fn get_many(&self, store: usize, keys: &[&[u8]], found: &mut dyn FnMut(usize, Option<&[u8]>)) -> Result<()> {
+        match self.on_disk(store) {
+            Some((database, family)) => database.get_many(family, keys, found),
+            None => self.memory.get_many(store, keys, found),
+        }
+    }
+
     fn scan(
         &self,
         store: usize,

@@ -23,7 +23,9 @@ fn expect_none(mut complaints: Vec<String>, what_to_do: &str) {
 }
 
 fn rust_sources() -> Vec<RustSource> {
-    Tree::of_the_project().with_extension("rs").into_iter().map(RustSource::read).collect()
+    let files = Tree::of_the_project().with_extension("rs").into_iter().map(RustSource::read);
+    // The bindings of the Rust SDK, which a test of it makes.
+    files.filter(|file| !file.path.starts_with("guest-sdk/rust/src/bindings/")).collect()
 }
 
 #[test]

@@ -54,6 +54,9 @@ impl Processor for Count {
         records: &RecordBatch,
         context: &mut ContextSlot,
     ) -> Result<Vec<RecordFailure>, ProcessorFailure> {
+        let keys = records.iter().filter(|record| record.value.is_some()).filter_map(|record| record.key);
+        let read = context.stores.read_ahead(self.store, keys);
+        read.map_err(|error| ProcessorFailure::native(FailureCause::Host, error.to_string()))?;
         for (index, record) in records.iter().enumerate() {
             self.count(context, record, index).map_err(|failure| failure.at(index))?;
         }

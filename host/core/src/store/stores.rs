@@ -64,6 +64,12 @@ pub enum StoreError {
 /// Length of the timestamp in front of a timestamped value (reference §3.7).
 const TIMESTAMP_BYTES: usize = 8;
 
+/// Fewer unknown keys are read one by one: sorting and collecting them would cost more than it saves.
+const READ_AHEAD_MIN: usize = 4;
+
+/// How long a value is taken to be before it is read.
+const VALUE_BYTES_GUESS: usize = 128;
+
 /// All stores of a task; a store is named by its index in the task's list.
 pub struct Stores {
     stores: Vec<Store>,
@@ -121,6 +127,25 @@ impl Stores {
         let found = state.get(store, key, scratch)?.then_some(scratch.as_slice());
         buffer.cache(key, found);
         Ok(found.map(|value| append(settings.timestamped, value, out)))
+    }
+
+    /// Reads the values of `keys` that are not known yet, all at once, so that a [`Self::get`] of each finds it in memory. Worth its
+    /// while before a batch of gets; what does not fit into the cache is left to them.
+    ///
+    /// # Errors
+    ///
+    /// When the committed state can't be read.
+    pub fn read_ahead<'a>(&mut self, store: usize, keys: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        let Store { buffer, .. } = &mut self.stores[store];
+        let mut unknown: Vec<&[u8]> = keys.filter(|key| !buffer.knows(key)).collect();
+        if unknown.len() < READ_AHEAD_MIN {
+            return Ok(());
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        let key_bytes = unknown.iter().map(|key| key.len()).sum::<usize>() / unknown.len();
+        unknown.truncate(buffer.room_for(key_bytes + VALUE_BYTES_GUESS));
+        self.state.get_many(store, &unknown, &mut |index, value| buffer.cache(unknown[index], value))
     }
 
     /// Writes an entry, or deletes it. `timestamp` goes to the changelog record, and in a timestamped store it is kept with the value.

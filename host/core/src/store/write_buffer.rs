@@ -159,6 +159,19 @@ impl WriteBuffer {
         Some(self.current.insert(&self.hasher, hash, key, value))
     }
 
+    /// Whether [`Self::get`] would know `key`.
+    #[must_use]
+    pub fn knows(&self, key: &[u8]) -> bool {
+        let hash = self.hasher.hash_one(key);
+        self.current.find(hash, key).or_else(|| self.previous.find(hash, key)).is_some()
+    }
+
+    /// How many entries of `entry_bytes` [`Self::cache`] would still keep.
+    #[must_use]
+    pub fn room_for(&self, entry_bytes: usize) -> usize {
+        self.cache_bytes_max.saturating_sub(self.current.byte_len()) / (entry_bytes + ENTRY_OVERHEAD)
+    }
+
     /// Notes what the committed state holds for `key`, unless the cache is full. The buffer must not know the key.
     pub fn cache(&mut self, key: &[u8], value: Option<&[u8]>) {
         if self.current.byte_len() > self.cache_bytes_max {

@@ -26,6 +26,7 @@ const EVERYTHING: KeyRange = KeyRange { from: None, to: None };
 pub fn check(open: &mut Open<'_>) {
     for case in [
         a_missing_key_is_not_found,
+        many_keys_are_read_at_once,
         a_value_is_appended_and_may_be_empty,
         the_last_change_of_a_key_counts,
         stores_are_separate,
@@ -115,6 +116,22 @@ fn the_last_change_of_a_key_counts(state: &mut dyn TaskState) {
         assert_eq!(get(state, store, b"b"), None);
         apply(state, &[(store, b"a", None), (store, b"b", Some(b"again"))], &[]);
         assert_eq!(entries(state, store), [(b"b".to_vec(), b"again".to_vec())]);
+    }
+}
+
+fn many_keys_are_read_at_once(state: &mut dyn TaskState) {
+    put_keys(state);
+    for store in every_store() {
+        apply(state, &[(store, b"aa", None), (store, b"b", Some(b""))], &[]);
+        let asked: [&[u8]; 6] = [b"", b"a", b"aa", b"b", b"c", b"\xff\xff"];
+        let mut found = Vec::new();
+        let read = state.get_many(store, &asked, &mut |index, value| found.push((index, value.map(<[u8]>::to_vec))));
+        read.expect("the keys are read");
+        found.sort();
+        let expected: [Option<&[u8]>; 6] = [Some(b""), Some(b"a"), None, Some(b""), None, Some(b"\xff\xff")];
+        let expected: Vec<_> = expected.into_iter().map(|value| value.map(<[u8]>::to_vec)).enumerate().collect();
+        assert_eq!(found, expected, "store {store}");
+        state.get_many(store, &[], &mut |_, _| panic!("nothing was asked")).expect("nothing is read");
     }
 }
 

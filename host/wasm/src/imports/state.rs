@@ -294,8 +294,11 @@ fn get_many(
         nulls: Vec::with_capacity(count),
         timestamps: Vec::with_capacity(count * 8),
     };
+    let store = handle.rep() as usize;
+    // A disagreement of the columns is told by the loop below.
+    context.stores.read_ahead(store, key_spans.clone().map_while(Result::ok)).map_err(HostRefusal::host)?;
     for key in key_spans {
-        let stored = context.stores.get(handle.rep() as usize, key?, &mut found.values).map_err(HostRefusal::host)?;
+        let stored = context.stores.get(store, key?, &mut found.values).map_err(HostRefusal::host)?;
         // Answers are bounded as questions are: a guest may not make the host collect gigabytes for it.
         if found.values.len() > crate::limits::HOST_CALL_BYTES_MAX {
             return Err(HostRefusal::limit("the values that `get-many` asks for are too large: ask for fewer at once"));
@@ -330,6 +333,7 @@ fn put_many(
 }
 
 /// The entries of a column, one after the other; checked as they are read, because a guest made the column.
+#[derive(Clone)]
 struct Spans<'a> {
     column: &'static str,
     bytes: &'a [u8],

@@ -1,0 +1,15 @@
+//! The contract `wit/` as Rust. Public for the macro [`export!`](crate::export) only.
+//!
+//! Generated once and kept, because the generator takes a minute to compile and would be compiled again for each author.
+//! `tests/bindings.rs` makes the files, and fails when they are not those of `wit/`.
+#![allow(missing_docs, clippy::all, reason = "generated code")]
+
+/// What a key selector plugin imports and exports.
+#[rustfmt::skip]
+pub mod key_selector;
+/// What a predicate plugin imports and exports.
+#[rustfmt::skip]
+pub mod predicate;
+/// What a processor plugin imports and exports.
+#[rustfmt::skip]
+pub mod processor;

@@ -161,8 +161,8 @@ impl Running {
         begin: impl FnOnce(&mut Setup<'_>) -> Result<Box<dyn AnyProcessor>>,
     ) -> Result<Self> {
         let mut context = Context::default();
-        let processor_world::Setup { processor, node, task, config, children, stores: _ } = setup;
-        let mut setup = Setup { processor, node, task, config, children, context: &mut context };
+        let processor_world::Setup { processor, node, task, config, children, stores } = setup;
+        let mut setup = Setup { processor, node, task, config, children, stores, context: &mut context };
         let processor = begin(&mut setup)?;
         context.end();
         Ok(Self { processor, context })

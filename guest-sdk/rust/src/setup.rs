@@ -13,6 +13,7 @@ pub struct Setup<'a> {
     pub(crate) task: String,
     pub(crate) config: Vec<(String, String)>,
     pub(crate) children: Vec<String>,
+    pub(crate) stores: Vec<String>,
     pub(crate) context: &'a mut Context,
 }
 
@@ -41,6 +42,11 @@ impl Setup<'_> {
         self.config.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
+    /// All settings of the node, in no particular order.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.config.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// A setting of the node that must be there.
     ///
     /// # Errors
@@ -67,6 +73,12 @@ impl Setup<'_> {
         found.map(|index| Child(index as u32)).ok_or_else(|| {
             Error::fatal(format_args!("there is no child `{name}`, but {:?}: name one of them as input", self.children))
         })
+    }
+
+    /// The names of the stores that the node may open.
+    #[must_use]
+    pub fn stores(&self) -> &[String] {
+        &self.stores
     }
 
     /// Opens a store of the node.

@@ -109,6 +109,15 @@ impl KeyValueStore {
         cache.get(handle, key.as_ref())
     }
 
+    /// The values of many keys, in the order of the keys; those that are not known yet are read in one call of the host.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<Bytes>> {
+        {
+            let Inner { handle, cache, .. } = &mut *self.inner.borrow_mut();
+            cache.read_ahead(handle, keys.iter().map(AsRef::as_ref));
+        }
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
     /// Sets the value of `key`.
     #[inline]
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {

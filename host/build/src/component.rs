@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
 
@@ -15,6 +16,8 @@ const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT_LAYER: u8 = 1;
 /// What the sections begin with in which a module says which world it is of.
 const METADATA_PREFIX: &[u8] = b"component-type";
+/// The module under which the first preview of WASI is imported.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// Makes a component of `module`. `world` is for modules that don't say which world they are of; `path` is named in
 /// errors.
@@ -31,16 +34,11 @@ pub fn from_core_module(module: &[u8], world: Option<&str>, path: &Path) -> Resu
         return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
     }
     let encode = || {
-        let encoder = ComponentEncoder::default();
-        encoder.validate(true).module(&module)?.encode()
+        // Languages that know only the first preview of WASI import it by this name; for others the adapter is left out.
+        let encoder = ComponentEncoder::default().validate(true).module(&module)?;
+        encoder.adapter(PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?.encode()
     };
-    encode().map_err(|error| {
-        let reason = format!("{error:#}");
-        if reason.contains("wasi_snapshot_preview1") || reason.contains("wasi:") {
-            return Error::Wasi { path: path.to_owned(), imports: "WASI (wasi_snapshot_preview1)".to_owned() };
-        }
-        Error::Encode { path: path.to_owned(), reason }
-    })
+    encode().map_err(|error| Error::Encode { path: path.to_owned(), reason: format!("{error:#}") })
 }
 
 fn check_is_core_module(module: &[u8], path: &Path) -> Result<()> {

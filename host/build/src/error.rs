@@ -101,18 +101,6 @@ pub enum Error {
         /// The worlds there are.
         worlds: String,
     },
-    /// The module imports WASI.
-    #[error(
-        "{} imports {imports}, which plugins don't get: for Rust, compile for wasm32-unknown-unknown instead of a \
-         WASI target",
-        path.display()
-    )]
-    Wasi {
-        /// The file.
-        path: PathBuf,
-        /// The modules it imports.
-        imports: String,
-    },
     /// The module doesn't fit its world.
     #[error("{} can't become a component: {reason}", path.display())]
     Encode {

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::error::Coordinates;
 use crate::id::{Offset, TIMESTAMP_UNKNOWN, TaskId, Timestamp, TopicPartition};
 use crate::limits;
 use crate::processor::PunctuationType;
@@ -257,6 +258,18 @@ impl TaskContext {
                 Some(RecordMetadata { partition: self.run.partition.as_ref(), offset })
             }
         }
+    }
+
+    /// Where the first and the last record of the call's input came from; `None` outside of `process`, and for what a punctuation
+    /// has forwarded.
+    #[must_use]
+    pub fn input_coordinates(&self) -> Option<(Coordinates, Coordinates)> {
+        let partition = self.run.partition.as_ref().filter(|_| self.phase == Phase::Process)?;
+        let of = |row: &u32| {
+            let offset = *self.run.offsets.get(*row as usize)?;
+            Some(Coordinates { partition: partition.clone(), offset })
+        };
+        Some((of(self.parents.first()?)?, of(self.parents.last()?)?))
     }
 
     /// Schedules a punctuation of the node.

@@ -12,7 +12,7 @@ use wasmtime::component::InstancePre;
 use crate::exports::key_selector::{KeySelectorExports, KeySelectorExportsIndices};
 use crate::exports::predicate::{PredicateExports, PredicateExportsIndices};
 use crate::exports::processor::{ProcessorExports, ProcessorExportsIndices};
-use crate::imports::{HostState, INTERFACES, Log, PACKAGE, VERSION, interface};
+use crate::imports::{HostState, INTERFACES, Log, Origin, PACKAGE, VERSION, interface, is_wasi};
 use crate::instance::Instance;
 use crate::limits::{InstanceLimits, NAME_BYTES_MAX, NAMES_MAX};
 use crate::load_error::LoadError;
@@ -181,7 +181,7 @@ impl Shared {
     /// Asks an instance, made for this only, what the component contains.
     fn with_names(mut self) -> Result<Self, LoadError> {
         let limits = InstanceLimits::default();
-        let log = || Log::new(&self.digest, "", String::new());
+        let log = || Log::new(Origin::new(["", &*self.digest, "", ""]));
         let failed = |failure: ProcessorFailure| LoadError::Inspect { reason: failure.to_string() };
         let (mut processors, mut predicates, mut key_selectors) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(indices) = &self.processor {
@@ -272,7 +272,7 @@ fn check_imports<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), LoadErr
         check_version(name, &INTERFACES)?;
         let path = name.split_once('@').map_or(name, |(path, _)| path);
         let is_ours = INTERFACES.iter().any(|known| path == format!("{PACKAGE}/{known}"));
-        if !is_ours {
+        if !is_ours && !is_wasi(name) {
             unknown.push(name);
         }
     }
@@ -280,7 +280,8 @@ fn check_imports<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), LoadErr
         return Ok(());
     }
     let advice = if unknown.iter().any(|name| name.starts_with("wasi:")) {
-        "build it without WASI (for Rust, for the target wasm32-unknown-unknown)"
+        "of WASI they get version 0.2 of cli, clocks, filesystem, io, random and sockets (with nothing to reach through \
+         them); leave the rest out of the build"
     } else {
         "build it for one of the worlds in `wit/world.wit`"
     };

@@ -41,6 +41,8 @@ impl HostRefusal {
 pub(crate) struct Circumstances {
     /// What the guest logged at level `error` during the call: the text of a panic is there.
     pub(crate) last_words: Vec<String>,
+    /// What it wrote to standard error during the call: panics and tracebacks of languages with WASI are there.
+    pub(crate) stderr: Vec<String>,
     /// The memory that it asked for and was refused, and the bound.
     pub(crate) memory_refused: Option<(usize, usize)>,
     /// The deadline of the call.
@@ -51,7 +53,7 @@ pub(crate) struct Circumstances {
 
 /// Tells what happened.
 pub(crate) fn classify(error: &wasmtime::Error, circumstances: Circumstances) -> ProcessorFailure {
-    let Circumstances { last_words, memory_refused, deadline, digest } = circumstances;
+    let Circumstances { last_words, stderr, memory_refused, deadline, digest } = circumstances;
     let (cause, mut reason) = match (error.downcast_ref::<Trap>(), error.downcast_ref::<HostRefusal>()) {
         (Some(Trap::Interrupt), _) => {
             (FailureCause::Limit, format!("the call took longer than the deadline of {deadline:?}"))
@@ -74,6 +76,13 @@ pub(crate) fn classify(error: &wasmtime::Error, circumstances: Circumstances) ->
     for words in last_words {
         reason.push_str("; it said: ");
         reason.push_str(&words);
+    }
+    if !stderr.is_empty() {
+        reason.push_str("; its standard error:");
+    }
+    for line in stderr {
+        reason.push_str("\n    | ");
+        reason.push_str(&line);
     }
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
         append_backtrace(&mut reason, backtrace);

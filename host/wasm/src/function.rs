@@ -6,7 +6,7 @@ use millstream_core::record::RecordBatch;
 
 use crate::component::Component;
 use crate::exports::{key_selector, predicate};
-use crate::imports::Log;
+use crate::imports::{Log, Origin};
 use crate::instance::Instance;
 use crate::limits::InstanceLimits;
 
@@ -19,7 +19,8 @@ pub struct WasmPredicate {
 }
 
 impl WasmPredicate {
-    /// Makes an instance for the predicate `function`, on behalf of `plugin` in `node` of `task`.
+    /// Makes an instance for the predicate `function`, on behalf of `plugin` in `node` of `task`
+    /// in `application`.
     ///
     /// # Errors
     ///
@@ -28,9 +29,9 @@ impl WasmPredicate {
         component: &Component,
         limits: &InstanceLimits,
         function: &str,
-        [plugin, node, task]: [&str; 3],
+        [application, plugin, node, task]: [&str; 4],
     ) -> Result<Self, ProcessorFailure> {
-        let log = Log::new(plugin, node, task.to_owned());
+        let log = Log::new(Origin::new([application, plugin, node, task]));
         let (instance, exports) = component.instantiate_predicate(limits, log)?;
         Ok(Self { instance, exports, function: function.to_owned(), headers: Vec::new() })
     }
@@ -73,7 +74,8 @@ pub struct WasmKeySelector {
 }
 
 impl WasmKeySelector {
-    /// Makes an instance for the key selector `function`, on behalf of `plugin` in `node` of `task`.
+    /// Makes an instance for the key selector `function`, on behalf of `plugin` in `node` of `task`
+    /// in `application`.
     ///
     /// # Errors
     ///
@@ -82,9 +84,9 @@ impl WasmKeySelector {
         component: &Component,
         limits: &InstanceLimits,
         function: &str,
-        [plugin, node, task]: [&str; 3],
+        [application, plugin, node, task]: [&str; 4],
     ) -> Result<Self, ProcessorFailure> {
-        let log = Log::new(plugin, node, task.to_owned());
+        let log = Log::new(Origin::new([application, plugin, node, task]));
         let (instance, exports) = component.instantiate_key_selector(limits, log)?;
         Ok(Self { instance, exports, function: function.to_owned(), headers: Vec::new() })
     }

@@ -59,7 +59,7 @@ impl Instance {
         let ticks = limits.deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
         let state = store.data_mut();
-        state.log.begin_call();
+        state.begin_call();
         let mut slot = slot;
         if let Some(slot) = &mut slot {
             state.context = Some(slot.take());
@@ -67,16 +67,17 @@ impl Instance {
         // A panic must not take other tasks' threads down with it; what it may have left half done is never used again.
         let result = catch_unwind(AssertUnwindSafe(|| call(store)));
         let state = store.data_mut();
+        state.end_call();
         if let (Some(slot), Some(context)) = (slot, state.context.take()) {
             slot.put(context);
         }
-        state.state.end_call();
         let memory_refused = state.memory.take_refused();
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let circumstances = Circumstances {
                     last_words: state.log.take_last_words(),
+                    stderr: state.take_stderr(),
                     memory_refused: memory_refused.map(|asked| (asked, limits.memory_bytes_max)),
                     deadline: limits.deadline,
                     digest: digest.to_string(),

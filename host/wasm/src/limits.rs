@@ -40,6 +40,15 @@ pub const LOG_LINES_PER_SECOND_MAX: u32 = 100;
 /// Lines of level `error` that are kept to be shown with a trap.
 pub const LAST_WORDS_MAX: usize = 4;
 
+/// The first and the last lines of standard error in a call that are kept to be shown with a trap: the text of a panic stands in
+/// front of its backtrace in Go, and behind it in Python.
+pub const STDERR_FIRST_LINES_MAX: usize = 12;
+/// See [`STDERR_FIRST_LINES_MAX`].
+pub const STDERR_LAST_LINES_MAX: usize = 20;
+
+/// Random bytes that a guest may ask for at once: they are made in the host's memory.
+pub const RANDOM_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Frames of a guest's backtrace that are shown.
 pub const BACKTRACE_FRAMES_MAX: usize = 24;
 

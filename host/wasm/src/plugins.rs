@@ -62,6 +62,7 @@ impl WasmPlugins {
             _ => BTreeMap::new(),
         };
         ProcessorSetup {
+            application: self.topology.application_id().to_owned(),
             plugin: plugin.to_owned(),
             processor: processor.to_owned(),
             node: node.name.to_string(),
@@ -99,7 +100,7 @@ impl PluginFactory for WasmPlugins {
         let FunctionRef { plugin, function } = function;
         let (component, limits) = self.plugin(plugin)?;
         let chosen = component.choose_predicate(function.as_deref()).map_err(|error| not_found(component, &error))?;
-        let about = [plugin.as_str(), node.name.as_str(), &task.to_string()];
+        let about = [self.topology.application_id(), plugin.as_str(), node.name.as_str(), &task.to_string()];
         Ok(Box::new(WasmPredicate::new(component, limits, chosen, about)?))
     }
 
@@ -113,7 +114,7 @@ impl PluginFactory for WasmPlugins {
         let (component, limits) = self.plugin(plugin)?;
         let chosen =
             component.choose_key_selector(function.as_deref()).map_err(|error| not_found(component, &error))?;
-        let about = [plugin.as_str(), node.name.as_str(), &task.to_string()];
+        let about = [self.topology.application_id(), plugin.as_str(), node.name.as_str(), &task.to_string()];
         Ok(Box::new(WasmKeySelector::new(component, limits, chosen, about)?))
     }
 }

@@ -12,13 +12,15 @@ use crate::component::Component;
 use crate::exports::processor::ProcessorExports;
 use crate::exports::processor::exports::millstream::processor::processor as wire;
 use crate::exports::processor::millstream::processor::types;
-use crate::imports::Log;
+use crate::imports::{Log, Origin};
 use crate::instance::Instance;
 use crate::limits::InstanceLimits;
 
 /// What an instance is told in `init`; see `processor.wit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessorSetup {
+    /// The application's id; random bytes depend on it.
+    pub application: String,
     /// The plugin, by its name in the manifest; for the log.
     pub plugin: String,
     /// Which of the component's processors.
@@ -55,7 +57,8 @@ impl WasmProcessor {
         limits: &InstanceLimits,
         setup: ProcessorSetup,
     ) -> Result<Self, ProcessorFailure> {
-        let log = Log::new(&setup.plugin, &setup.node, setup.task.clone());
+        let ProcessorSetup { application, plugin, node, task, .. } = &setup;
+        let log = Log::new(Origin::new([application, plugin, node, task]));
         let (instance, exports) = component.instantiate_processor(limits, log, setup.stores.clone())?;
         Ok(Self { instance, exports, setup, headers: Vec::new() })
     }

@@ -68,12 +68,15 @@ fn a_component_of_another_version_or_with_foreign_imports_is_told_so() {
         "the component is made for `millstream:processor/processor@0.2.0`, but this host speaks \
          `millstream:processor/processor@0.1.0`: build it again with the SDK of this version"
     );
-    let (ours, wasi) = ("millstream:processor/log@0.1.0", "wasi:filesystem/preopens@0.2.0");
-    assert_eq!(
-        refusal(&renamed(&words, ours, wasi)),
-        "the component imports `wasi:filesystem/preopens@0.2.0`, which plugins don't get: build it without WASI (for \
-         Rust, for the target wasm32-unknown-unknown)"
-    );
+    // The second is of a version that isn't linked.
+    for foreign in
+        ["wasi:messaging/producers@0.2.0", "wasi:filesystem/preopens@0.3.0", "somebody:other/interface@1.0.0"]
+    {
+        let refused = refusal(&renamed(&words, "millstream:processor/log@0.1.0", foreign));
+        let expected = format!("the component imports `{foreign}`, which plugins don't get: ");
+        assert!(refused.starts_with(&expected), "{refused}");
+        assert_eq!(refused.contains("of WASI they get version 0.2 of cli, "), foreign.starts_with("wasi"), "{refused}");
+    }
     // A name that only one of the two sides knows is a mismatch of the shape.
     let refused = refusal(&renamed(&words, "forward", "goaward"));
     assert!(refused.starts_with("the component doesn't fit the contract millstream:processor@0.1.0: "), "{refused}");

@@ -184,7 +184,7 @@ fn predicates_and_key_selectors_answer_for_each_record() {
     );
     let records = batch(&[row("1", "word", 1), row("2", "or", 2), row("3", "", 3)]);
     let limits = InstanceLimits::default();
-    let about = ["functions", "node", "0_0"];
+    let about = ["application", "functions", "node", "0_0"];
     let mut is_long = WasmPredicate::new(&functions, &limits, "is-long", about).expect("instantiated");
     let mut marks = vec![9];
     is_long.test(&records, &mut marks).expect("answered");

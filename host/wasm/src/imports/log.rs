@@ -12,8 +12,8 @@ use crate::limits::{LAST_WORDS_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "guests make the values")]
-enum Level {
+#[allow(dead_code, reason = "guests make the values")]
+pub(super) enum Level {
     #[component(name = "trace")]
     Trace,
     #[component(name = "debug")]
@@ -26,12 +26,26 @@ enum Level {
     Error,
 }
 
+/// On whose behalf an instance runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    pub(super) application: String,
+    pub(super) plugin: String,
+    pub(super) node: String,
+    pub(super) task: String,
+}
+
+impl Origin {
+    pub(crate) fn new(names: [&str; 4]) -> Self {
+        let [application, plugin, node, task] = names.map(str::to_owned);
+        Self { application, plugin, node, task }
+    }
+}
+
 /// What an instance logs, and on whose behalf.
 #[derive(Debug)]
 pub(crate) struct Log {
-    plugin: String,
-    node: String,
-    task: String,
+    origin: Origin,
     /// When the second began in which lines are counted.
     since: Option<Instant>,
     lines: u32,
@@ -39,8 +53,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(plugin: &str, node: &str, task: String) -> Self {
-        Self { plugin: plugin.to_owned(), node: node.to_owned(), task, since: None, lines: 0, last_words: Vec::new() }
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self { origin, since: None, lines: 0, last_words: Vec::new() }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Forgets the errors logged before the call that begins.
@@ -53,11 +71,12 @@ impl Log {
         std::mem::take(&mut self.last_words)
     }
 
-    fn write(&mut self, level: Level, message: &str) {
+    /// Writes a line; `at` says which records it is about, and is asked only if the line is shown.
+    fn write(&mut self, level: Level, message: &str, at: impl FnOnce() -> Option<String>) {
         let line = escaped(message);
         let is_within = self.count();
         if is_within {
-            self.emit(level, &line);
+            self.emit(level, &line, at().as_deref());
         }
         if level == Level::Error {
             if self.last_words.len() == LAST_WORDS_MAX {
@@ -73,13 +92,8 @@ impl Log {
         if self.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
             let dropped = self.lines.saturating_sub(LOG_LINES_PER_SECOND_MAX);
             if dropped > 0 {
-                tracing::warn!(
-                    plugin = self.plugin,
-                    node = self.node,
-                    task = self.task,
-                    dropped,
-                    "plugin logs too much"
-                );
+                let Origin { plugin, node, task, .. } = &self.origin;
+                tracing::warn!(plugin, node, task, dropped, "plugin logs too much");
             }
             self.since = Some(now);
             self.lines = 0;
@@ -88,20 +102,31 @@ impl Log {
         self.lines <= LOG_LINES_PER_SECOND_MAX
     }
 
-    fn emit(&self, level: Level, line: &str) {
-        let Self { plugin, node, task, .. } = self;
+    fn emit(&self, level: Level, line: &str, record: Option<&str>) {
+        let Origin { plugin, node, task, .. } = &self.origin;
         match level {
-            Level::Trace => tracing::trace!(target: "millstream::plugin", plugin, node, task, "{line}"),
-            Level::Debug => tracing::debug!(target: "millstream::plugin", plugin, node, task, "{line}"),
-            Level::Info => tracing::info!(target: "millstream::plugin", plugin, node, task, "{line}"),
-            Level::Warn => tracing::warn!(target: "millstream::plugin", plugin, node, task, "{line}"),
-            Level::Error => tracing::error!(target: "millstream::plugin", plugin, node, task, "{line}"),
+            Level::Trace => tracing::trace!(target: "millstream::plugin", plugin, node, task, record, "{line}"),
+            Level::Debug => tracing::debug!(target: "millstream::plugin", plugin, node, task, record, "{line}"),
+            Level::Info => tracing::info!(target: "millstream::plugin", plugin, node, task, record, "{line}"),
+            Level::Warn => tracing::warn!(target: "millstream::plugin", plugin, node, task, record, "{line}"),
+            Level::Error => tracing::error!(target: "millstream::plugin", plugin, node, task, record, "{line}"),
         }
     }
 }
 
+impl HostState {
+    /// Writes a line, with the records that the call is about.
+    pub(super) fn log(&mut self, level: Level, message: &str) {
+        let Self { log, context, .. } = self;
+        log.write(level, message, || {
+            let (first, last) = context.as_deref()?.input_coordinates()?;
+            Some(if first == last { first.to_string() } else { format!("{first} to {}", last.offset) })
+        });
+    }
+}
+
 /// A line without line breaks and other control characters, which could forge lines or drive a terminal.
-fn escaped(message: &str) -> String {
+pub(super) fn escaped(message: &str) -> String {
     let mut line = String::with_capacity(message.len().min(LOG_LINE_BYTES_MAX));
     for character in message.chars() {
         if line.len() >= LOG_LINE_BYTES_MAX {
@@ -120,7 +145,7 @@ fn escaped(message: &str) -> String {
 pub(super) fn add_to_linker(interface: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     interface.func_wrap("log", |mut store: StoreContextMut<'_, HostState>, (level, message): (Level, WasmStr)| {
         let message = message.to_str(&store)?.into_owned();
-        store.data_mut().log.write(level, &message);
+        store.data_mut().log(level, &message);
         Ok(())
     })
 }
@@ -138,11 +163,11 @@ mod tests {
 
     #[test]
     fn only_the_lines_within_the_bound_are_shown_and_the_last_errors_are_kept() {
-        let mut log = Log::new("plugin", "node", "0_0".to_owned());
+        let mut log = Log::new(Origin::new(["application", "plugin", "node", "0_0"]));
         let shown = (0..LOG_LINES_PER_SECOND_MAX + 10).filter(|_| log.count()).count();
         assert_eq!(shown, LOG_LINES_PER_SECOND_MAX as usize);
         for number in 0..10 {
-            log.write(Level::Error, &number.to_string());
+            log.write(Level::Error, &number.to_string(), || None);
         }
         assert_eq!(log.take_last_words(), ["6", "7", "8", "9"]);
     }

@@ -6,6 +6,7 @@
 mod context;
 mod log;
 mod state;
+mod wasi;
 
 use millstream_core::context::{Phase, TaskContext};
 use wasmtime::component::Linker;
@@ -14,8 +15,10 @@ use crate::failure::HostRefusal;
 use crate::limits::InstanceLimits;
 use crate::memory::MemoryLimiter;
 
-pub(crate) use log::Log;
+pub(crate) use log::{Log, Origin};
 pub(crate) use state::State;
+use wasi::Wasi;
+pub(crate) use wasi::is_linked as is_wasi;
 
 /// The package and version of the contract, without the interface.
 pub(crate) const PACKAGE: &str = "millstream:processor";
@@ -32,11 +35,35 @@ pub(crate) struct HostState {
     pub(crate) state: State,
     pub(crate) log: Log,
     pub(crate) memory: MemoryLimiter,
+    /// What WASI keeps, once the guest has asked for it.
+    wasi: Option<Box<Wasi>>,
 }
 
 impl HostState {
     pub(crate) fn new(log: Log, granted: Vec<String>, limits: &InstanceLimits) -> Self {
-        Self { context: None, state: State::new(granted), log, memory: MemoryLimiter::new(limits.memory_bytes_max) }
+        let (state, memory) = (State::new(granted), MemoryLimiter::new(limits.memory_bytes_max));
+        Self { context: None, state, log, memory, wasi: None }
+    }
+
+    /// What belonged to the call before is forgotten.
+    pub(crate) fn begin_call(&mut self) {
+        self.log.begin_call();
+        if let Some(wasi) = &mut self.wasi {
+            wasi.begin_call();
+        }
+    }
+
+    /// Ends what belongs to the call. The context must still be here.
+    pub(crate) fn end_call(&mut self) {
+        self.state.end_call();
+        if self.wasi.is_some() {
+            self.end_lines();
+        }
+    }
+
+    /// The lines that the call has written to standard error.
+    pub(crate) fn take_stderr(&mut self) -> Vec<String> {
+        self.wasi.as_mut().map(|wasi| wasi.output.take_stderr()).unwrap_or_default()
     }
 
     /// The context, for a call that has one.
@@ -69,7 +96,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<HostState>) -> wasmtime::Result<
     linker.instance(&interface("types"))?;
     context::add_to_linker(&mut linker.instance(&interface("context"))?)?;
     state::add_to_linker(&mut linker.instance(&interface("state"))?)?;
-    log::add_to_linker(&mut linker.instance(&interface("log"))?)
+    log::add_to_linker(&mut linker.instance(&interface("log"))?)?;
+    wasi::add_to_linker(linker)
 }
 
 /// The full name of an interface of the contract.

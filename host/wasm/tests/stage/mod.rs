@@ -113,6 +113,7 @@ impl Stage {
         let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let children = if setting.children.is_empty() { strings(&["out"]) } else { strings(setting.children) };
         let setup = ProcessorSetup {
+            application: "application".to_owned(),
             plugin: "plugin".to_owned(),
             processor: setting.processor.to_owned(),
             node: "node".to_owned(),

@@ -1,0 +1,130 @@
+//! WASI is there and grants nothing: a guest that asks gets an answer, and never holds its thread.
+
+mod stage;
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use millstream_core::error::{FailureCause, ProcessorFailure};
+use millstream_core::processor::RecordFailure;
+use millstream_wasm::InstanceLimits;
+use stage::{Setting, Stage, component, row};
+
+fn stage() -> Stage {
+    Stage::begun(&component("fixture-wasi"), &Setting { processor: "wasi", ..Setting::default() })
+}
+
+/// What the plugin forwards when it is told `command`.
+fn answer(stage: &mut Stage, command: &str) -> String {
+    let failures: Vec<RecordFailure> = stage.process(&[row("k", command, 1)]).expect("no trap");
+    assert!(failures.is_empty(), "{failures:?}");
+    stage.take_out().remove(0).value.expect("an answer")
+}
+
+fn trap(stage: &mut Stage, command: &str) -> ProcessorFailure {
+    stage.process(&[row("k", command, 1)]).expect_err("it ends")
+}
+
+/// What this thread logs while `action` runs, without the times.
+fn logged(action: impl FnOnce()) -> Vec<String> {
+    thread_local! { static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) }; }
+    struct Lines;
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            LINES.with_borrow_mut(|lines| lines.extend_from_slice(bytes));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    // For all threads: those of the other tests would otherwise decide that nobody listens.
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_writer(|| Lines).without_time().with_target(false);
+        subscriber.with_ansi(false).init();
+    });
+    LINES.take();
+    action();
+    let text = String::from_utf8(LINES.take()).expect("text");
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn standard_output_and_error_become_log_lines_with_the_record_that_they_are_about() {
+    let whose = "plugin=\"plugin\" node=\"node\" task=\"0_3\"";
+    let mut begun = None;
+    assert_eq!(logged(|| begun = Some(stage())), [format!("WARN it begins {whose}")]);
+    let mut stage = begun.expect("begun");
+    let lines = logged(|| drop(answer(&mut stage, "say")));
+    let at = format!("{whose} record=\"in-3 offset 100\"");
+    assert_eq!(
+        lines,
+        [
+            format!("INFO to standard output {at}"),
+            format!("WARN to standard error {at}"),
+            format!("INFO and without an end {at}"),
+        ]
+    );
+    let lines = logged(|| drop(stage.process(&[row("k", "clocks", 1), row("k", "say", 1)])));
+    assert!(lines[0].ends_with("record=\"in-3 offset 100 to 101\""), "{lines:?}");
+}
+
+#[test]
+fn what_was_written_to_standard_error_is_shown_with_the_trap() {
+    let failure = trap(&mut stage(), "panic");
+    assert_eq!(failure.cause, FailureCause::Trap);
+    let lines: Vec<&str> = failure.reason.lines().collect();
+    assert_eq!(
+        lines[0],
+        "it ended itself with an exit code that is not 0, where a plugin must return; its standard error:"
+    );
+    assert_eq!((lines[1], lines[12]), ("    | panic: line 0", "    | panic: line 11"));
+    assert_eq!(lines[13], "    | (68 lines are left out)");
+    assert_eq!((lines[14], lines[33]), ("    | panic: line 80", "    | panic: line 99"));
+    assert!(lines[34].starts_with("    at "), "{}", lines[34]);
+}
+
+#[test]
+fn to_exit_is_a_trap_also_without_an_error() {
+    let failure = trap(&mut stage(), "exit");
+    let expected = "it ended itself with exit code 0, where a plugin must return";
+    assert_eq!((failure.cause, failure.reason.lines().next()), (FailureCause::Trap, Some(expected)));
+}
+
+#[test]
+fn the_wall_clock_is_the_task_s_and_the_monotonic_one_runs() {
+    let mut stage = stage();
+    stage.slot.wall_clock_time = 1_234_567;
+    assert_eq!(answer(&mut stage, "clocks"), "1234567000000 true");
+}
+
+#[test]
+fn sleeping_takes_no_time_and_does_not_outlive_the_deadline() {
+    let started = Instant::now();
+    assert_eq!(answer(&mut stage(), "sleep"), "1");
+    let limits = InstanceLimits { deadline: Duration::from_millis(50), ..InstanceLimits::default() };
+    let setting = Setting { processor: "wasi", limits, ..Setting::default() };
+    let failure = trap(&mut Stage::begun(&component("fixture-wasi"), &setting), "sleep for ever");
+    assert_eq!(failure.cause, FailureCause::Limit);
+    assert!(failure.reason.starts_with("the call took longer than the deadline of 50ms"), "{failure}");
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+#[test]
+fn random_bytes_are_those_of_the_record() {
+    let (mut one, mut other) = (stage(), stage());
+    let first = answer(&mut one, "random");
+    assert_eq!(first.len(), 32);
+    assert_ne!(answer(&mut one, "random"), first, "the same record again, in another call");
+    assert_eq!(answer(&mut other, "random"), first, "another instance of the same task and node");
+}
+
+#[test]
+fn nothing_is_granted_and_refusals_are_no_traps() {
+    // 8 is `badf`: there is no such file. Standard input is at its end.
+    let expected = "0 variables, 0 arguments, 0 bytes of input, errors [0, 0, 8, 0]";
+    assert_eq!(answer(&mut stage(), "environment"), expected);
+}

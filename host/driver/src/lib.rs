@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millstream_core::Result;
 use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TaskId, Timestamp, TopicName, TopicPartition};
 use millstream_core::port::{Broker, Clock, CommittedOffset, Fetched, Page, StateDirectory};
@@ -22,6 +21,7 @@ use millstream_core::record::{Headers, Record, pack_header};
 use millstream_core::store::{Cursor, InMemoryStateDirectory, Order};
 use millstream_core::stream_thread::{Ports, Round, StreamThread, StreamThreadSettings};
 use millstream_core::topology::{ResolvedTopology, Topology};
+use millstream_core::{Error, Result};
 use millstream_embedded::{
     ConsumerOptions, EmbeddedBroker, EmbeddedChangelogReader, EmbeddedConsumer, EmbeddedLog, EmbeddedPurger, Isolation,
     MembershipHandle,
@@ -163,12 +163,23 @@ impl TopologyDriver {
     /// When the topics don't fit the topology.
     #[must_use]
     pub fn new(topology: Topology, plugins: Box<dyn PluginFactory>, options: DriverOptions) -> Self {
+        Self::try_new(topology, plugins, options).expect("the topics fit the topology")
+    }
+
+    /// As [`Self::new`].
+    ///
+    /// # Errors
+    ///
+    /// When the topics don't fit the topology.
+    pub fn try_new(topology: Topology, plugins: Box<dyn PluginFactory>, options: DriverOptions) -> Result<Self> {
         let DriverOptions { settings, partitions, log, clock, state, corks } = options;
-        let cluster = create_source_topics(&topology, &log, &partitions);
-        let resolved =
-            ResolvedTopology::new(&topology, &cluster, &BTreeMap::new()).expect("the topics fit the topology");
+        let cluster = create_source_topics(&topology, &log, &partitions)?;
+        let resolved = ResolvedTopology::new(&topology, &cluster, &BTreeMap::new()).map_err(|errors| {
+            let reasons: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Error::fatal(reasons.join("; "))
+        })?;
         for topic in resolved.internal_topics() {
-            log.create_topic(&topic.name, topic.partitions, &topic.configs).expect("topics can be created");
+            log.create_topic(&topic.name, topic.partitions, &topic.configs)?;
         }
         let isolation = match settings.guarantee {
             ProcessingGuarantee::ExactlyOnce => Isolation::ReadCommitted,
@@ -189,7 +200,7 @@ impl TopologyDriver {
             plugins,
         };
         let thread = StreamThread::new("driver".to_owned(), Arc::new(topology), Arc::new(resolved), settings, ports);
-        Self { log, clock, thread, membership, group, read_to: BTreeMap::new() }
+        Ok(Self { log, clock, thread, membership, group, read_to: BTreeMap::new() })
     }
 
     /// Writes a record to a topic, by the default partitioner, and processes all that follows.
@@ -219,11 +230,7 @@ impl TopologyDriver {
     ///
     /// # Errors
     ///
-    /// When the thread ends.
-    ///
-    /// # Panics
-    ///
-    /// When it does not come to rest.
+    /// When the thread ends, or does not come to rest.
     pub fn run_until_caught_up(&mut self) -> Result<()> {
         for _ in 0..ROUNDS_MAX {
             let round = self.thread.run_once()?;
@@ -231,7 +238,7 @@ impl TopologyDriver {
                 return Ok(());
             }
         }
-        panic!("the topology does not come to rest");
+        Err(Error::fatal(format!("the topology does not come to rest within {ROUNDS_MAX} rounds")))
     }
 
     /// Runs `count` rounds, whatever is left to do.
@@ -327,7 +334,7 @@ fn create_source_topics(
     topology: &Topology,
     log: &EmbeddedLog,
     partitions: &BTreeMap<String, i32>,
-) -> BTreeMap<TopicName, i32> {
+) -> Result<BTreeMap<TopicName, i32>> {
     use millstream_core::topology::{NodeKind, SinkTopic, SourceTopics};
     let count = |topic: &TopicName| partitions.get(topic.as_str()).copied().unwrap_or(1);
     let mut names: Vec<TopicName> = partitions.keys().map(|name| name.as_str().into()).collect();
@@ -347,7 +354,7 @@ fn create_source_topics(
         }
     }
     for name in &names {
-        log.create_topic(name, count(name), &BTreeMap::new()).expect("topics can be created");
+        log.create_topic(name, count(name), &BTreeMap::new())?;
     }
-    names.into_iter().map(|name| (name.clone(), count(&name))).collect()
+    Ok(names.into_iter().map(|name| (name.clone(), count(&name))).collect())
 }

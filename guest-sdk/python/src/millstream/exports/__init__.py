@@ -1,0 +1,46 @@
+"""A plugin as the exports of the contract's worlds; `millstream build` uses it, in Wasm only."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from wit_world.imports import log as wit_log
+
+from ..errors import Error, lines_of, reason_of
+from .. import log
+
+_LEVELS = {
+    "trace": wit_log.Level.TRACE,
+    "debug": wit_log.Level.DEBUG,
+    "info": wit_log.Level.INFO,
+    "warn": wit_log.Level.WARN,
+    "error": wit_log.Level.ERROR,
+}
+
+
+def _write(level: str, message: str) -> None:
+    wit_log.log(_LEVELS[level], message.encode(errors="replace").decode())
+
+
+def _send_all_text_to_the_host() -> None:
+    """`millstream.log`, the standard library's `logging`, and what is printed, line by line."""
+    log.log_to(_write)
+    handler = log.HostHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logging.root.addHandler(handler)
+    logging.root.setLevel(logging.DEBUG)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+_send_all_text_to_the_host()
+
+
+def answer_of(error: Exception) -> str:
+    """The text of an error for an answer that is an error with a text."""
+    if not isinstance(error, Error):
+        for line in lines_of(error):
+            log.error(line)
+    return reason_of(error)

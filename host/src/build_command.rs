@@ -12,7 +12,7 @@ use crate::cli::{BuildArgs, Exit};
 ///
 /// When `out` or `errors` can't be written to.
 pub fn run(args: BuildArgs, out: &mut impl Write, errors: &mut impl Write) -> io::Result<Exit> {
-    let request = Request { source: args.source, out: args.out, world: args.world };
+    let request = Request { source: args.source, out: args.out, world: args.world, install: args.install };
     let mut report = |line: &str| {
         // Progress that nobody sees is no reason to stop.
         let _ = writeln!(errors, "{line}");

@@ -46,7 +46,7 @@ pub enum Command {
     /// Show the topology of an application.
     #[command(after_help = EXIT_CODES)]
     Topology(TopologyArgs),
-    /// Build a plugin: a Rust directory or a core module becomes a component.
+    /// Build a plugin: a directory with its sources, or a core module, becomes a component.
     #[command(after_help = EXIT_CODES)]
     Build(BuildArgs),
 }
@@ -192,7 +192,7 @@ pub enum TopologyFormat {
 /// `millstream build`.
 #[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
-    /// A directory with a Cargo.toml (of a plugin, or of a workspace of plugins), or a core module (.wasm).
+    /// The directory of a plugin (with a Cargo.toml, a go.mod or C sources) or of several, or a core module (.wasm).
     #[arg(value_name = "SOURCE", default_value = ".")]
     pub source: PathBuf,
     /// Where the component is written.
@@ -201,6 +201,9 @@ pub struct BuildArgs {
     /// The world of a core module that does not say it itself.
     #[arg(long, value_name = "WORLD")]
     pub world: Option<String>,
+    /// Install what is missing of the language's tool chain.
+    #[arg(long)]
+    pub install: bool,
 }
 
 /// How the program ends.

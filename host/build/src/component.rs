@@ -14,13 +14,15 @@ const MAGIC: &[u8; 4] = b"\0asm";
 const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 /// The layer, in the third of these bytes, that marks a component.
 const COMPONENT_LAYER: u8 = 1;
-/// What the sections begin with in which a module says which world it is of.
+const CUSTOM_SECTION: u8 = 0;
+const EXPORT_SECTION: u8 = 7;
+/// What the names of the sections begin with in which a module says which world it is of.
 const METADATA_PREFIX: &[u8] = b"component-type";
 /// The module under which the first preview of WASI is imported.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 
-/// Makes a component of `module`. `world` is for modules that don't say which world they are of; `path` is named in
-/// errors.
+/// Makes a component of `module`. `world` is for modules that don't say which world they are of; without it, what they
+/// export tells. `path` is named in errors.
 ///
 /// # Errors
 ///
@@ -31,7 +33,13 @@ pub fn from_core_module(module: &[u8], world: Option<&str>, path: &Path) -> Resu
     if let Some(world) = world {
         embed_world(&mut module, world, path)?;
     } else if !has_metadata(&module) {
-        return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
+        let worlds = worlds_of_exports(&module);
+        if worlds.is_empty() {
+            return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
+        }
+        for world in worlds {
+            embed_world(&mut module, world, path)?;
+        }
     }
     let encode = || {
         // Languages that know only the first preview of WASI import it by this name; for others the adapter is left out.
@@ -76,22 +84,39 @@ fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
     embed().map_err(|error| Error::Encode { path: path.to_owned(), reason: format!("{error:#}") })
 }
 
-/// Whether a custom section says which world the module is of. What can't be read is left to the encoder to complain
-/// about.
+/// Whether a custom section says which world the module is of.
 fn has_metadata(module: &[u8]) -> bool {
-    let mut rest = &module[8..];
-    while let Some((id, tail)) = rest.split_first() {
-        let Some((size, tail)) = split_leb128(tail) else { return false };
-        let Some((section, tail)) = tail.split_at_checked(size) else { return false };
-        if *id == 0
-            && let Some((length, name)) = split_leb128(section)
-            && name.get(..length).is_some_and(|name| name.starts_with(METADATA_PREFIX))
-        {
-            return true;
-        }
+    let is_metadata = |section: &[u8]| split_name(section).is_some_and(|(name, _)| name.starts_with(METADATA_PREFIX));
+    sections(module).any(|(id, section)| id == CUSTOM_SECTION && is_metadata(section))
+}
+
+/// The worlds of which a module exports functions: exports carry the names of their interfaces.
+fn worlds_of_exports(module: &[u8]) -> Vec<&'static str> {
+    let exports = sections(module).find(|(id, _)| *id == EXPORT_SECTION).map_or(&[][..], |(_, section)| section);
+    let exports_of = |world: &str| {
+        let interface = world.strip_prefix("plugin-").unwrap_or(world);
+        let prefix = format!("millstream:processor/{interface}@");
+        exports.windows(prefix.len()).any(|window| window == prefix.as_bytes())
+    };
+    WORLDS.into_iter().filter(|world| exports_of(world)).collect()
+}
+
+/// The sections of a module. It ends where they can't be read: the encoder complains about that in better words.
+fn sections(module: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = module.get(8..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (id, tail) = rest.split_first()?;
+        let (size, tail) = split_leb128(tail)?;
+        let (section, tail) = tail.split_at_checked(size)?;
         rest = tail;
-    }
-    false
+        Some((*id, section))
+    })
+}
+
+/// Splits a name off.
+fn split_name(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, bytes) = split_leb128(bytes)?;
+    bytes.split_at_checked(length)
 }
 
 /// Splits an unsigned number of at most 32 bits off.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::install::Missing;
+
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -25,9 +27,13 @@ pub enum Error {
         /// Why.
         error: io::Error,
     },
-    /// The directory holds no Rust package.
-    #[error("{} has no Cargo.toml: name the directory of a Rust plugin, or a core module", path.display())]
-    NoPackage {
+    /// The directory holds no plugin.
+    #[error(
+        "{} holds no plugin: name a directory with a Cargo.toml, a go.mod or a C source, a directory of such \
+         directories, or a core module",
+        path.display()
+    )]
+    NoPlugin {
         /// The directory.
         path: PathBuf,
     },
@@ -58,6 +64,23 @@ pub enum Error {
     Cargo {
         /// The directory.
         path: PathBuf,
+    },
+    /// Another compiler failed; it has said why.
+    #[error("{tool} could not compile {}; its messages are above", path.display())]
+    Compiler {
+        /// The compiler.
+        tool: &'static str,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A tool chain isn't there, or not all of it.
+    #[error("a plugin in {} can't be built: {}; {}", .0.language, .0.what, .0.advice())]
+    Missing(Missing),
+    /// A tool chain can't be installed; the command has said why.
+    #[error("`{command}` failed; its messages are above")]
+    Install {
+        /// The command.
+        command: String,
     },
     /// There is no standard library to compile guests with.
     #[error(

@@ -1,14 +1,18 @@
-//! `millstream build`: a Rust plugin, or a core module of any language, becomes a component, without any tool but
-//! cargo.
+//! `millstream build`: a plugin's sources, or a core module of any language, become a component, without any tool but
+//! the language's own compiler.
 //!
-//! 1. A directory is compiled by cargo for `wasm32-unknown-unknown`; [`Toolchain::find`] finds a standard library for
-//!    it.
+//! 1. [`Language::of`] a directory is told by what is in it. Its compiler makes core modules; what is missing for that
+//!    is named, with the command that installs it ([`Missing`]).
 //! 2. Each core module becomes a component ([`component`]) and is written beside the plugin's sources, if it has
 //!    changed.
 
+mod c;
 pub mod component;
 mod contract;
 mod error;
+mod go;
+mod install;
+mod language;
 mod rust;
 mod toolchain;
 
@@ -20,18 +24,22 @@ use sha2::{Digest, Sha256};
 
 pub use contract::{WIT_FILES, WORLDS};
 pub use error::{Error, Result};
+pub use install::Missing;
+pub use language::Language;
 pub use toolchain::{StandardLibrary, Toolchain};
 
 /// What is to be built.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// A directory with a `Cargo.toml` (of a plugin, or of a workspace of plugins), or a core module.
+    /// The directory of a plugin or of several, or a core module.
     pub source: PathBuf,
-    /// Where the component goes; by default `target/components/<name>.wasm` in the workspace of the plugin, or beside
-    /// the module.
+    /// Where the component goes; by default `target/components/<name>.wasm` in the plugin's directory (a Rust plugin's: in
+    /// its workspace), or beside the module.
     pub out: Option<PathBuf>,
     /// The world of a core module that doesn't say it itself.
     pub world: Option<String>,
+    /// Whether what is missing of a tool chain is installed.
+    pub install: bool,
 }
 
 /// A component that was built.
@@ -49,8 +57,8 @@ pub struct Built {
     pub is_new: bool,
 }
 
-/// Builds what `request` asks for; `report` is given a line for each step that may take time. What cargo says goes to
-/// standard error.
+/// Builds what `request` asks for; `report` is given a line for each step that may take time. What compilers say goes
+/// to standard error.
 ///
 /// # Errors
 ///
@@ -68,20 +76,62 @@ pub fn build(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Buil
 }
 
 fn build_directory(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Built>> {
-    let toolchain = Toolchain::find(&request.source, report)?;
-    report(&format!("compiling {} with {toolchain}", request.source.display()));
-    let modules = rust::compile(&request.source, &toolchain)?;
+    let mut modules = Vec::new();
+    for (language, directory) in language::plugins_in(&request.source) {
+        modules.extend(compile(language, &directory, request.install, report)?);
+    }
+    if modules.is_empty() {
+        return Err(Error::NoPlugin { path: request.source.clone() });
+    }
     if request.out.is_some() && modules.len() != 1 {
         return Err(Error::OneFileForMany { path: request.source.clone(), plugins: modules.len() });
     }
     let mut built = Vec::new();
-    for rust::Module { name, path, workspace } in modules {
+    for Module { name, path, directory } in modules {
         let module = fs::read(&path).map_err(|error| Error::Read { path: path.clone(), error })?;
         let component = component::from_core_module(&module, request.world.as_deref(), &path)?;
-        let default = || workspace.join("target/components").join(format!("{name}.wasm"));
+        let default = || directory.join("target/components").join(format!("{name}.wasm"));
         built.push(write(name.clone(), &component, &request.out.clone().unwrap_or_else(default))?);
     }
     Ok(built)
+}
+
+/// A core module that a compiler made.
+#[derive(Clone, Debug)]
+struct Module {
+    /// The plugin's name.
+    name: String,
+    /// Where the compiler left it.
+    path: PathBuf,
+    /// Beside which directory's sources the component goes.
+    directory: PathBuf,
+}
+
+/// Compiles the plugin in `directory`, or, for a workspace of Rust plugins, all of them.
+fn compile(
+    language: Language,
+    directory: &Path,
+    may_install: bool,
+    report: &mut dyn FnMut(&str),
+) -> Result<Vec<Module>> {
+    let path = match language {
+        Language::Rust => return compile_rust(directory, report),
+        Language::Go => go::compile(directory, may_install, report)?,
+        Language::C => c::compile(directory, may_install, report)?,
+    };
+    Ok(vec![Module { name: name_of(directory), path, directory: directory.to_owned() }])
+}
+
+fn compile_rust(directory: &Path, report: &mut dyn FnMut(&str)) -> Result<Vec<Module>> {
+    let toolchain = Toolchain::find(directory, report)?;
+    report(&format!("compiling {} with {toolchain}", directory.display()));
+    rust::compile(directory, &toolchain)
+}
+
+/// A plugin is called as its directory, where nothing else tells.
+fn name_of(directory: &Path) -> String {
+    let absolute = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    absolute.file_name().map_or_else(|| "plugin".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Writes the component, unless it is there already: a host that watches the file sees changes only, and never half a

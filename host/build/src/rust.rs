@@ -6,19 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::Module;
 use crate::error::{Error, Result};
 use crate::toolchain::{TARGET, Toolchain};
-
-/// A core module that cargo made.
-#[derive(Clone, Debug)]
-pub struct Module {
-    /// The package's name.
-    pub name: String,
-    /// Where cargo left it.
-    pub path: PathBuf,
-    /// The root of the workspace.
-    pub workspace: PathBuf,
-}
 
 /// Compiles the plugin in `directory`, or every plugin of the workspace in it.
 ///
@@ -26,9 +16,6 @@ pub struct Module {
 /// digest would depend on its neighbours.
 pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
     let manifest = directory.join("Cargo.toml");
-    if !manifest.is_file() {
-        return Err(Error::NoPackage { path: directory.to_owned() });
-    }
     let (workspace, manifests) = plugins_of(&manifest)?;
     let mut modules = Vec::new();
     for manifest in &manifests {
@@ -103,7 +90,7 @@ fn module_of(message: &str, workspace: &Path) -> Option<Module> {
     let files = message.get("filenames")?.as_array()?.iter().filter_map(Value::as_str);
     let path = files.filter(|path| path.ends_with(".wasm")).map(PathBuf::from).next()?;
     let name = target.get("name")?.as_str()?.replace('_', "-");
-    Some(Module { name, path, workspace: workspace.to_owned() })
+    Some(Module { name, path, directory: workspace.to_owned() })
 }
 
 #[cfg(test)]

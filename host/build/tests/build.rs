@@ -20,7 +20,7 @@ fn refusal(request: &Request) -> String {
 }
 
 fn refused_file(name: &str, bytes: &[u8], world: Option<&str>) -> String {
-    refusal(&Request { source: file(name, bytes), out: None, world: world.map(str::to_owned) })
+    refusal(&Request { source: file(name, bytes), world: world.map(str::to_owned), ..Request::default() })
 }
 
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -45,7 +45,7 @@ fn a_workspace_of_plugins_becomes_components_and_a_second_build_changes_nothing(
 #[test]
 fn one_plugin_can_be_built_to_a_file_of_one_s_own() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deep/own.wasm");
-    let request = Request { source: plugins().join("identity"), out: Some(out.clone()), world: None };
+    let request = Request { source: plugins().join("identity"), out: Some(out.clone()), ..Request::default() };
     let built = build(&request, &mut |_| {}).expect("the plugin can be built");
     assert_eq!(built.len(), 1);
     assert_eq!(built[0].path, out);
@@ -89,8 +89,9 @@ fn a_directory_must_hold_a_plugin() {
     let request = Request { source: plugins().join("words/src"), ..Request::default() };
     assert_eq!(
         refusal(&request),
-        "plugins/words/src has no Cargo.toml: name the directory of a Rust plugin, or a core module"
+        "plugins/words/src holds no plugin: name a directory with a Cargo.toml, a go.mod or a C source, a directory of such \
+         directories, or a core module"
     );
-    let request = Request { source: plugins(), out: Some("one.wasm".into()), world: None };
+    let request = Request { source: plugins(), out: Some("one.wasm".into()), ..Request::default() };
     assert!(refusal(&request).contains("name one of their directories"));
 }

@@ -1,0 +1,1 @@
+// The Millstream SDK for plugins in C.

@@ -1,0 +1,3 @@
+module millstream.dev/go
+
+go 1.26

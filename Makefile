@@ -34,7 +34,19 @@ INPUT ?= README.md
 SEEDS ?= 2000
 export SEEDS SEED
 
-.PHONY: help run run-kafka setup build plugins test unit sim e2e check clean
+# Of `make bench`: empty means all of them, and full size.
+WORKLOADS ?=
+ENGINES ?=
+GUARANTEES ?=
+RUNS ?= 3
+SCALE ?= 1
+KEEP ?=
+BROKER_CORES ?=
+ENGINE_CORES ?=
+option = $(if $(2),--$(1) $(2))
+BENCH := $(TARGET)/release/bench --directory $(TARGET)/bench
+
+.PHONY: help run run-kafka setup build plugins test unit sim e2e check bench bench-smoke clean
 
 help: ## list the targets, in the order a newcomer needs them
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +106,17 @@ check: ## formatting, lints and the rules of the house
 	for workspace in $(GUEST_WORKSPACES); do cargo fmt --all --check --manifest-path $$workspace; done
 	$(CARGO_TEST) --test tidy
 	if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else echo "cargo deny is not installed: deny.toml was not checked"; fi
+
+bench: plugins ## beside Kafka Streams and others: WORKLOADS=W1,W3 ENGINES=.. GUARANTEES=.. RUNS=3 SCALE=0.1 (all and full size: hours)
+	@.ci/install java bench
+	$(BENCH) --results bench --runs $(RUNS) --scale $(SCALE) $(call option,workloads,$(WORKLOADS)) $(call option,engines,$(ENGINES)) \
+		$(call option,guarantees,$(GUARANTEES)) $(call option,broker-cores,$(BROKER_CORES)) $(call option,engine-cores,$(ENGINE_CORES)) \
+		$(if $(KEEP),--keep)
+
+bench-smoke: plugins ## whether the outputs of the bench are right, with few records: a minute
+	@.ci/install java bench
+	$(BENCH) --check-only --runs 1 --scale 0.002 --workloads W1,W2,W3,W4,W7 --guarantees exactly-once-v2 \
+		--engines millstream,millstream-native,kafka-streams,librdkafka
 
 clean: ## delete what was built here, and the broker of run-kafka; what was fetched and installed stays
 	@tests/kafka/broker.sh wipe

@@ -5,35 +5,41 @@
 #   java.sh ReadLongs 127.0.0.1:9092 WordsWithCountsTopic
 #   java.sh org.apache.kafka.tools.TopicCommand --bootstrap-server 127.0.0.1:9092 --list
 #   java.sh org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server 127.0.0.1:9092 --topic t --from-beginning
-# JAVA_FLAGS adds flags of the virtual machine.
+# JAVA_FLAGS adds flags of the virtual machine. `java.sh --class-path DIRECTORY` compiles the classes of DIRECTORY (not those below) and
+# prints the class path with which they run.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
+[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 64; }
 class="$1"; shift
 jars="$("$here/jars.sh")"
 path="$jars/*"
 
 # Classes are kept by the digest of their sources, so that two checkouts do not compile over each other.
-compile() {
+compile() { # compile DIRECTORY
     local digest classes building
-    digest="$(cat "$here"/java/*.java "$here/pom.xml" | sha256sum | head -c 16)"
+    digest="$(cat "$1"/*.java "$here/pom.xml" | sha256sum | head -c 16)"
     classes="${MILLSTREAM_CACHE:-$HOME/.cache/millstream}/java-classes/$digest"
     if [ ! -d "$classes" ]; then
         command -v javac >/dev/null || { echo "java.sh: javac is not there; run 'make setup', or install a JDK" >&2; exit 1; }
         mkdir -p "$(dirname "$classes")"
         building="$(mktemp -d "$classes.XXXXXX")"
-        javac -Xlint:all,-path -Werror -d "$building" -cp "$jars/*" "$here"/java/*.java
+        javac -Xlint:all,-path,-processing -Werror -d "$building" -cp "$jars/*" "$1"/*.java
         mv -T "$building" "$classes" 2>/dev/null || rm -rf "$building" # somebody else was quicker
     fi
     path="$classes:$path"
 }
 
 case "$class" in
+    --class-path)
+        compile "${1:?name the directory}"
+        echo "$path"
+        exit
+        ;;
     *.*) ;;
     *)
         [ -f "$here/java/$class.java" ] || { echo "java.sh: there is no $class in $here/java" >&2; exit 64; }
-        compile
+        compile "$here/java"
         ;;
 esac
 

@@ -9,7 +9,7 @@ use millstream_tests::kafka::application::{Application, pass_through, word_count
 use millstream_tests::kafka::broker::Broker;
 use millstream_tests::kafka::client::{KafkaRecord, TestProducer, TransactionWatch, create_topic};
 use millstream_tests::kafka::expected::{word_total, words};
-use millstream_tests::kafka::host::cpu_time_of;
+use millstream_tests::kafka::host::{cpu_time_of, program};
 use millstream_tests::kafka::work::{lines, now};
 use millstream_tests::kafka::{PATIENCE, eventually, random, report};
 
@@ -61,8 +61,7 @@ impl Drop for RawLoop {
 
 fn measure_raw_loop(bootstrap: &str, input: &str, output: &str) -> Measured {
     create_topic(bootstrap, output, PARTITIONS);
-    let program = env!("CARGO_BIN_EXE_raw-loop");
-    let child = Command::new(program).args([bootstrap, input, output, &PARTITIONS.to_string()]).spawn();
+    let child = Command::new(program("raw-loop")).args([bootstrap, input, output, &PARTITIONS.to_string()]).spawn();
     let child = RawLoop(child.expect("the program starts"));
     measure(child.0.id(), bootstrap, output, RECORDS)
 }

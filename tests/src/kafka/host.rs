@@ -20,21 +20,25 @@ pub struct Host {
     pub started: Instant,
 }
 
-/// The path of the program.
+/// The path of a program of the workspace: `millstream`, or one that lies beside it.
 ///
 /// # Panics
 ///
-/// When neither `MILLSTREAM` nor `CARGO_TARGET_DIR` says where it is.
+/// When neither `MILLSTREAM` nor the test's own path says where it is.
 #[must_use]
-pub fn program() -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     if let Some(path) = std::env::var_os("MILLSTREAM") {
-        return path.into();
+        return Path::new(&path).with_file_name(name);
     }
     // The test runs in <target>/release/deps.
     let test = std::env::current_exe().expect("a test has a path");
     let release = test.ancestors().nth(2).expect("a test is deep enough");
-    let path = release.join("millstream");
-    assert!(path.exists(), "{} is not there: run `make build`, or set MILLSTREAM to its path", path.display());
+    let path = release.join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: run `make build`, or set MILLSTREAM to the program's path",
+        path.display()
+    );
     path
 }
 
@@ -46,7 +50,7 @@ impl Host {
     /// When it does not start.
     pub fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, log: &Path) -> Self {
         let file = File::create(log).expect("a log file");
-        let mut command = Command::new(program());
+        let mut command = Command::new(program("millstream"));
         command.args(["--log-format", "json"]).args(arguments).stdin(std::process::Stdio::null());
         command.stdout(file.try_clone().expect("a log file")).stderr(file);
         let started = Instant::now();

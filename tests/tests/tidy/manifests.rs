@@ -5,10 +5,10 @@ use crate::tree::{self, Tree};
 /// The crates that each wrap one heavy thing; they never meet but in host/src/app.rs.
 pub const ADAPTERS: [&str; 4] = ["embedded", "kafka", "state", "wasm"];
 
-/// A library, and the only directories whose crates may name it; deny.toml says the same. The tests write their inputs, and measure,
-/// with a Kafka client that is not ours.
+/// A library, and the only directories whose crates may name it; deny.toml says the same. The tests and the bench write their inputs,
+/// and measure, with a Kafka client that is not ours.
 const HEAVY: [(&str, &[&str]); 6] = [
-    ("rdkafka", &["host/kafka", "tests"]),
+    ("rdkafka", &["host/kafka", "tests", "bench"]),
     ("rdkafka-sys", &["host/kafka"]),
     ("rocksdb", &["host/state"]),
     ("librocksdb-sys", &["host/state"]),

@@ -1,5 +1,6 @@
-//! What librdkafka alone costs: reads a topic and writes it to another, in transactions of 100 ms with the offsets in them, and nothing
-//! in between. The yardstick of the throughput test: `raw-loop BOOTSTRAP INPUT OUTPUT PARTITIONS`; runs until it is killed.
+//! What librdkafka alone costs: reads a topic and writes it to another, and nothing in between; in transactions of 100 ms with the offsets
+//! in them, or at least once with a flush and a commit each 100 ms. The limit of every pass-through, and the yardstick of
+//! tests/tests/kafka_throughput.rs: `raw-loop BOOTSTRAP INPUT OUTPUT PARTITIONS [at-least-once]`; runs until it is killed.
 //!
 //! It calls librdkafka itself, in batches, with the properties that Millstream gives its clients, so that the difference is the engine.
 
@@ -17,16 +18,19 @@ const CALL_TIMEOUT_MS: i32 = 30_000;
 
 const CONSUMER: &[(&str, &str)] = &[
     ("group.id", "raw-loop"),
-    ("isolation.level", "read_committed"),
     ("enable.auto.commit", "false"),
     ("fetch.queue.backoff.ms", "5"),
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.wait.max.ms", "100"),
 ];
 
+const READ_COMMITTED: (&str, &str) = ("isolation.level", "read_committed");
+const READ_UNCOMMITTED: (&str, &str) = ("isolation.level", "read_uncommitted");
+
+const TRANSACTIONAL: &[(&str, &str)] = &[("transactional.id", "raw-loop"), ("transaction.timeout.ms", "10000")];
+
 const PRODUCER: &[(&str, &str)] = &[
-    ("transactional.id", "raw-loop"),
-    ("transaction.timeout.ms", "10000"),
+    ("enable.idempotence", "true"),
     ("partitioner", "murmur2_random"),
     ("linger.ms", "50"),
     ("batch.size", "1000000"),
@@ -38,35 +42,41 @@ const PRODUCER: &[(&str, &str)] = &[
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().expect("usage: raw-loop BOOTSTRAP INPUT OUTPUT PARTITIONS");
+    let mut next = || arguments.next().expect("usage: raw-loop BOOTSTRAP INPUT OUTPUT PARTITIONS [at-least-once]");
     let (bootstrap, input, output) = (next(), next(), next());
     let partitions: usize = next().parse().expect("PARTITIONS is a number");
+    let in_transactions = arguments.next().is_none_or(|guarantee| guarantee != "at-least-once");
+    let (isolation, transactional) =
+        if in_transactions { (READ_COMMITTED, TRANSACTIONAL) } else { (READ_UNCOMMITTED, &[][..]) };
     // SAFETY: the clients live until the process ends; every call gets what it asks for.
     unsafe {
-        let consumer = client(c::rd_kafka_type_t::RD_KAFKA_CONSUMER, &bootstrap, CONSUMER);
-        let producer = client(c::rd_kafka_type_t::RD_KAFKA_PRODUCER, &bootstrap, PRODUCER);
-        check(c::rd_kafka_init_transactions(producer, CALL_TIMEOUT_MS));
+        let consumer = client(c::rd_kafka_type_t::RD_KAFKA_CONSUMER, &bootstrap, &[CONSUMER, &[isolation]].concat());
+        let producer = client(c::rd_kafka_type_t::RD_KAFKA_PRODUCER, &bootstrap, &[PRODUCER, transactional].concat());
+        if in_transactions {
+            check(c::rd_kafka_init_transactions(producer, CALL_TIMEOUT_MS));
+        }
         let list = offsets(&input, &vec![0; partitions]);
         c::rd_kafka_poll_set_consumer(consumer);
         c::rd_kafka_assign(consumer, list);
         c::rd_kafka_topic_partition_list_destroy(list);
-        pass(consumer, producer, &input, &text(&output), partitions);
+        pass(&Clients { consumer, producer, in_transactions }, &input, &text(&output), partitions);
     }
+}
+
+struct Clients {
+    consumer: *mut c::rd_kafka_t,
+    producer: *mut c::rd_kafka_t,
+    in_transactions: bool,
 }
 
 /// # Safety
 ///
-/// Consumer and producer are clients that live.
-unsafe fn pass(
-    consumer: *mut c::rd_kafka_t,
-    producer: *mut c::rd_kafka_t,
-    input: &str,
-    output: &CString,
-    partitions: usize,
-) -> ! {
+/// The clients live.
+unsafe fn pass(clients: &Clients, input: &str, output: &CString, partitions: usize) -> ! {
+    let Clients { consumer, producer, in_transactions } = *clients;
     let mut positions = vec![0_i64; partitions];
     let mut messages: Vec<*mut c::rd_kafka_message_t> = Vec::with_capacity(BATCH);
-    let (mut in_transaction, mut last_commit) = (false, Instant::now());
+    let (mut is_commit_needed, mut last_commit) = (false, Instant::now());
     // SAFETY: the queue is owned; the array has room for the batch, and as many as returned are written; each message is ours and is
     // destroyed once.
     unsafe {
@@ -75,9 +85,11 @@ unsafe fn pass(
         loop {
             let count = c::rd_kafka_consume_batch_queue(queue, 10, messages.as_mut_ptr(), BATCH);
             messages.set_len(usize::try_from(count).unwrap_or(0));
-            if !messages.is_empty() && !in_transaction {
-                check(c::rd_kafka_begin_transaction(producer));
-                in_transaction = true;
+            if !messages.is_empty() && !is_commit_needed {
+                if in_transactions {
+                    check(c::rd_kafka_begin_transaction(producer));
+                }
+                is_commit_needed = true;
             }
             for message in messages.drain(..) {
                 send(producer, topic, message);
@@ -85,9 +97,9 @@ unsafe fn pass(
                 c::rd_kafka_message_destroy(message);
             }
             c::rd_kafka_poll(producer, 0);
-            if in_transaction && last_commit.elapsed() >= COMMIT_INTERVAL {
-                commit(consumer, producer, input, &positions);
-                (in_transaction, last_commit) = (false, Instant::now());
+            if is_commit_needed && last_commit.elapsed() >= COMMIT_INTERVAL {
+                commit(clients, input, &positions);
+                (is_commit_needed, last_commit) = (false, Instant::now());
             }
         }
     }
@@ -130,15 +142,23 @@ unsafe fn send(producer: *mut c::rd_kafka_t, topic: *mut c::rd_kafka_topic_t, me
 
 /// # Safety
 ///
-/// Consumer and producer live; a transaction is open.
-unsafe fn commit(consumer: *mut c::rd_kafka_t, producer: *mut c::rd_kafka_t, input: &str, positions: &[i64]) {
+/// The clients live; under exactly-once a transaction is open.
+unsafe fn commit(clients: &Clients, input: &str, positions: &[i64]) {
+    let Clients { consumer, producer, in_transactions } = *clients;
     // SAFETY: list and metadata are owned, and destroyed once.
     unsafe {
         let list = offsets(input, positions);
-        let metadata = c::rd_kafka_consumer_group_metadata(consumer);
-        check(c::rd_kafka_send_offsets_to_transaction(producer, list, metadata, CALL_TIMEOUT_MS));
-        check(c::rd_kafka_commit_transaction(producer, CALL_TIMEOUT_MS));
-        c::rd_kafka_consumer_group_metadata_destroy(metadata);
+        if in_transactions {
+            let metadata = c::rd_kafka_consumer_group_metadata(consumer);
+            check(c::rd_kafka_send_offsets_to_transaction(producer, list, metadata, CALL_TIMEOUT_MS));
+            check(c::rd_kafka_commit_transaction(producer, CALL_TIMEOUT_MS));
+            c::rd_kafka_consumer_group_metadata_destroy(metadata);
+        } else {
+            let code = c::rd_kafka_flush(producer, CALL_TIMEOUT_MS);
+            assert_eq!(code, c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, "can't flush");
+            let code = c::rd_kafka_commit(consumer, list, 0);
+            assert_eq!(code, c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, "can't commit");
+        }
         c::rd_kafka_topic_partition_list_destroy(list);
     }
 }

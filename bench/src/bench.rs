@@ -1,0 +1,183 @@
+//! The whole bench: which workloads are run on which engines, how often, and where the results go.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::cluster::Cluster;
+use crate::drain::drain;
+use crate::engine::{Engine, Guarantee, Installed, output_of};
+use crate::fill;
+use crate::output;
+use crate::progress::say;
+use crate::results::{self, Circumstances, Run};
+use crate::workload::{self, Workload};
+use crate::{facts, life_cycle, report};
+
+/// The cores of broker and engine, as `taskset` takes them.
+#[derive(Clone, Debug)]
+pub struct Cores {
+    /// Of the broker, and of this program.
+    pub broker: String,
+    /// Of the engines.
+    pub engine: String,
+}
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Names of workloads.
+    pub workloads: Vec<String>,
+    /// Engines.
+    pub engines: Vec<Engine>,
+    /// Guarantees.
+    pub guarantees: Vec<Guarantee>,
+    /// Runs of each.
+    pub runs: u32,
+}
+
+/// See the file's documentation.
+pub struct Bench {
+    /// The broker.
+    pub cluster: Cluster,
+    /// The engines.
+    pub installed: Installed,
+    /// Where broker and engines keep their files.
+    pub directory: PathBuf,
+    /// Cores.
+    pub cores: Cores,
+    /// What the numbers of records are multiplied with.
+    pub scale: f64,
+    applications: Cell<u32>,
+}
+
+/// Where the results go; `None` keeps none of them.
+pub struct Destination {
+    /// The directory of `results.json`, `RESULTS.md` and the plot.
+    pub directory: PathBuf,
+    /// Results of former runs that stay, because this one does not measure them again.
+    pub kept: Vec<Run>,
+}
+
+impl Bench {
+    /// Starts the broker.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing or does not start.
+    pub fn start(checkout: &Path, directory: PathBuf, cores: Cores, scale: f64, engines: &[Engine]) -> Result<Self> {
+        let installed = Installed::find(checkout, engines)?;
+        // This program shares the broker's cores, so that it does not disturb the engines.
+        output_of(Command::new("taskset").args(["-a", "-c", "-p", &cores.broker, &std::process::id().to_string()]))
+            .context("run `.ci/install bench`")?;
+        std::fs::create_dir_all(&directory).with_context(|| format!("can't create {}", directory.display()))?;
+        let cluster = Cluster::start(checkout, &directory.join("broker"), &cores.broker)?;
+        Ok(Self { cluster, installed, directory, cores, scale, applications: Cell::new(0) })
+    }
+
+    /// An id that no application had before, in this run or another.
+    pub fn next_application_id(&self, engine: Engine) -> String {
+        self.applications.set(self.applications.get() + 1);
+        format!("bench-{}-{}-{}", engine.name(), std::process::id(), self.applications.get())
+    }
+
+    /// Runs the plan, and writes the results after each run.
+    ///
+    /// # Errors
+    ///
+    /// When an engine fails or is wrong.
+    pub fn run(&self, plan: &Plan, destination: Option<Destination>) -> Result<()> {
+        let mut results = Results::new(destination, facts::gather(self, plan));
+        let busy = facts::Busy::now();
+        for name in &plan.workloads {
+            for workload in workload::drained(name, self.scale)? {
+                self.run_workload(&workload, plan, &mut results)?;
+            }
+            if name == "W8" {
+                life_cycle::run(self, plan, &mut |run| results.add(run))?;
+            }
+            results.circumstances.facts.retain(|(fact, _)| fact != facts::OTHERS);
+            results.circumstances.facts.push(busy.of_others(results.engine_seconds));
+        }
+        results.write()
+    }
+
+    fn run_workload(&self, workload: &Workload, plan: &Plan, results: &mut Results) -> Result<()> {
+        let engines: Vec<Engine> = plan.engines.iter().copied().filter(|engine| engine.can_run(workload)).collect();
+        if engines.is_empty() {
+            return Ok(());
+        }
+        say(format_args!(
+            "{} {}: filling {} records",
+            workload.name,
+            workload.variant,
+            workload::Count(workload.records)
+        ));
+        let input = fill::input_topic(&self.cluster, workload)?;
+        let expected = output::expected(workload);
+        // By turns, so that what else the machine does meets all sides.
+        for run in 1..=plan.runs {
+            for guarantee in &plan.guarantees {
+                for engine in &engines {
+                    let measured = drain(self, workload, &input, *engine, *guarantee, &expected)?;
+                    say(format_args!("  {run}/{} {}", plan.runs, Line(&measured)));
+                    results.add(measured)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The results so far, and where they go.
+struct Results {
+    destination: Option<Destination>,
+    circumstances: Circumstances,
+    runs: Vec<Run>,
+    /// The CPU time of all engines, to tell what others used.
+    engine_seconds: f64,
+}
+
+impl Results {
+    fn new(destination: Option<Destination>, circumstances: Circumstances) -> Self {
+        Self { destination, circumstances, runs: Vec::new(), engine_seconds: 0.0 }
+    }
+
+    fn add(&mut self, run: Run) -> Result<()> {
+        self.engine_seconds += run.cpu_seconds;
+        self.runs.push(run);
+        self.write()
+    }
+
+    fn write(&self) -> Result<()> {
+        let Some(destination) = &self.destination else { return Ok(()) };
+        let is_new = |kept: &&Run| self.runs.iter().any(|run| run.workload == kept.workload);
+        let mut runs: Vec<Run> = destination.kept.iter().filter(|kept| !is_new(kept)).cloned().collect();
+        runs.extend(self.runs.iter().cloned());
+        // The sort is stable: runs of a workload stay in their order.
+        runs.sort_by(|one, other| one.workload.cmp(&other.workload));
+        results::write_json(&destination.directory.join("results.json"), &runs)?;
+        report::write(&destination.directory, &runs, &self.circumstances)
+    }
+}
+
+/// One line about one run.
+struct Line<'a>(&'a Run);
+
+impl std::fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(run) = self;
+        write!(
+            f,
+            "{:<20} {:<16} {:6.2} CPU-s per million ({:.2} second half), {:.0} records/s, {} MiB",
+            run.engine,
+            run.guarantee,
+            run.cpu_per_million(),
+            run.cpu_per_million_second_half(),
+            run.records_per_second(),
+            run.peak_rss_bytes >> 20
+        )
+    }
+}

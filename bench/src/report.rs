@@ -1,0 +1,182 @@
+//! `bench/RESULTS.md` and the plot, from the runs.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::goals;
+use crate::plot;
+use crate::results::{self, Circumstances, Run, Spread};
+use crate::workload::{Count, NAMES};
+
+/// Writes the page and the plot to `directory`.
+///
+/// # Errors
+///
+/// When they can't be written.
+pub fn write(directory: &Path, runs: &[Run], circumstances: &Circumstances) -> Result<()> {
+    results::write_text(&directory.join("results.svg"), &plot::svg(runs))?;
+    results::write_text(&directory.join("RESULTS.md"), &page(runs, circumstances))
+}
+
+/// The runs that differ in nothing but chance, in the order in which they first came.
+#[must_use]
+pub fn groups(runs: &[Run]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for run in runs {
+        let of = |group: &&mut Group<'_>| {
+            let first = group.runs[0];
+            (&first.workload, &first.variant, &first.guarantee, &first.engine)
+                == (&run.workload, &run.variant, &run.guarantee, &run.engine)
+        };
+        match groups.iter_mut().find(of) {
+            Some(group) => group.runs.push(run),
+            None => groups.push(Group { runs: vec![run] }),
+        }
+    }
+    groups
+}
+
+/// See [`groups`].
+pub struct Group<'a> {
+    /// At least one.
+    pub runs: Vec<&'a Run>,
+}
+
+impl Group<'_> {
+    /// What the runs have in common.
+    #[must_use]
+    pub fn first(&self) -> &Run {
+        self.runs[0]
+    }
+
+    /// The spread of a number of each run.
+    #[must_use]
+    pub fn spread(&self, of: impl Fn(&Run) -> f64) -> Spread {
+        let zero = Spread { low: 0.0, median: 0.0, high: 0.0 };
+        Spread::of(self.runs.iter().map(|run| of(run))).unwrap_or(zero)
+    }
+}
+
+fn page(runs: &[Run], circumstances: &Circumstances) -> String {
+    let groups = groups(runs);
+    let mut page = String::from(
+        "# Results\n\nWritten by `make bench` from `bench/results.json`; see `bench/README.md` for what is measured and how, and `bench/LOG.md` \
+         for what was found. Every output was compared with what it must be. Numbers are medians, with lowest and highest in parentheses.\n\n\
+         W5 (windows) and W6 (joins) are not here: the engine does not have them yet.\n\n![CPU a record](results.svg)\n\n",
+    );
+    for (name, value) in &circumstances.facts {
+        let _ = writeln!(page, "- **{name}**: {value}");
+    }
+    let _ = writeln!(page, "\n## Goals\n");
+    page.push_str(&goals::table(&groups));
+    for (name, about) in NAMES {
+        let of_workload: Vec<&Group<'_>> = groups.iter().filter(|group| group.first().workload == *name).collect();
+        if of_workload.is_empty() {
+            continue;
+        }
+        let _ = writeln!(page, "\n## {name}: {about}\n");
+        if *name == "W8" {
+            life_cycle_table(&mut page, &of_workload);
+        } else {
+            drain_table(&mut page, &of_workload);
+        }
+    }
+    page
+}
+
+fn drain_table(page: &mut String, groups: &[&Group<'_>]) {
+    page.push_str(
+        "| | guarantee | engine | CPU-s per million records | second half | records/s | peak memory | bytes out | times Millstream's CPU |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for group in groups {
+        let first = group.first();
+        let same = |other: &&&Group<'_>| {
+            let other = other.first();
+            (&other.variant, &other.guarantee, other.engine.as_str())
+                == (&first.variant, &first.guarantee, "millstream")
+        };
+        let cpu = group.spread(Run::cpu_per_million);
+        let ratio = groups.iter().find(same).map(|ours| cpu.median / ours.spread(Run::cpu_per_million).median);
+        let _ = writeln!(
+            page,
+            "| {}, {} records | {} | {} | {} | {:.2} | {} | {} | {} | {} |",
+            first.variant,
+            Count(first.records),
+            first.guarantee,
+            first.engine,
+            with_spread(cpu),
+            group.spread(Run::cpu_per_million_second_half).median,
+            Count(group.spread(Run::records_per_second).median as u64 / 1000 * 1000),
+            mebibytes(group.spread(|run| run.peak_rss_bytes as f64).median),
+            mebibytes(group.spread(|run| run.bytes_out as f64).median),
+            ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
+        );
+    }
+}
+
+fn life_cycle_table(page: &mut String, groups: &[&Group<'_>]) {
+    page.push_str(
+        "| | guarantee | engine | records | seconds | CPU-seconds | memory |\n|---|---|---|--:|--:|--:|--:|\n",
+    );
+    for group in groups {
+        let first = group.first();
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            first.variant,
+            first.guarantee,
+            first.engine,
+            Count(first.records),
+            with_spread(group.spread(|run| run.wall_seconds)),
+            with_spread(group.spread(|run| run.cpu_seconds)),
+            mebibytes(group.spread(|run| run.peak_rss_bytes as f64).median),
+        );
+    }
+}
+
+fn with_spread(spread: Spread) -> String {
+    format!("{:.2} ({:.2} to {:.2})", spread.median, spread.low, spread.high)
+}
+
+fn mebibytes(bytes: f64) -> String {
+    format!("{:.0} MiB", bytes / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run of W1 that took so many CPU-seconds for a million records.
+    pub fn run(engine: &str, cpu_seconds: f64) -> Run {
+        Run {
+            workload: "W1".to_owned(),
+            variant: "108 B".to_owned(),
+            engine: engine.to_owned(),
+            guarantee: "exactly-once-v2".to_owned(),
+            records: 1_000_000,
+            cpu_seconds,
+            cpu_seconds_second_half: cpu_seconds / 2.0,
+            wall_seconds: 2.0,
+            peak_rss_bytes: 64 << 20,
+            bytes_out: 108_000_000,
+            settings: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_page_tells_medians_ratios_and_goals() {
+        let runs = [run("millstream", 1.0), run("kafka-streams", 6.0), run("millstream", 3.0), run("millstream", 2.0)];
+        let facts = vec![("machine".to_owned(), "a fast one".to_owned())];
+        let page = page(&runs, &Circumstances { facts });
+        assert!(page.contains("- **machine**: a fast one"), "{page}");
+        assert!(
+            page.contains("| millstream | 2.00 (1.00 to 3.00) | 2.00 | 500 000 | 64 MiB | 103 MiB | 1.00 |"),
+            "{page}"
+        );
+        assert!(page.contains("| kafka-streams | 6.00 (6.00 to 6.00) | 6.00 |"), "{page}");
+        assert!(page.contains("| 0.33 | no |"), "{page}");
+    }
+}

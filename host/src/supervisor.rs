@@ -40,12 +40,23 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(20);
 
 const RUN: u8 = 0;
 const DRAIN: u8 = 1;
+/// As `DRAIN`, but new threads follow.
+const REPLACE: u8 = 2;
 
 struct Shared {
     request: AtomicU8,
     reports: Mutex<Vec<ThreadReport>>,
     changed: Condvar,
     wakers: Mutex<Vec<Arc<dyn Waker>>>,
+}
+
+impl Shared {
+    fn wake_threads(&self) {
+        for waker in lock(&self.wakers).iter() {
+            waker.wake();
+        }
+        self.changed.notify_all();
+    }
 }
 
 /// Asks the stream threads to end; may be used from any thread, also by a signal's.
@@ -58,10 +69,7 @@ impl StopHandle {
     /// Lets every thread commit, close its tasks clean and leave.
     pub fn drain(&self) {
         self.shared.request.store(DRAIN, Ordering::SeqCst);
-        for waker in lock(&self.shared.wakers).iter() {
-            waker.wake();
-        }
-        self.shared.changed.notify_all();
+        self.shared.wake_threads();
     }
 
     /// Whether the threads were asked to end.
@@ -74,6 +82,7 @@ impl StopHandle {
 /// See the file's documentation.
 pub struct Supervisor {
     shared: Arc<Shared>,
+    leave: bool,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -90,14 +99,46 @@ impl Supervisor {
             changed: Condvar::new(),
             wakers: Mutex::new(Vec::new()),
         });
-        let mut threads = Vec::new();
+        let mut supervisor = Self { shared, leave, threads: Vec::new() };
+        supervisor.start_threads(count, &make)?;
+        Ok(supervisor)
+    }
+
+    fn start_threads(&mut self, count: u32, make: &Arc<MakeThread>) -> anyhow::Result<()> {
         for index in 0..count {
-            let (shared, make) = (Arc::clone(&shared), Arc::clone(&make));
+            let (shared, make, leave) = (Arc::clone(&self.shared), Arc::clone(make), self.leave);
             let name = format!("StreamThread-{}", index + 1);
             let body = move || run_thread(index, leave, &shared, make.as_ref());
-            threads.push(std::thread::Builder::new().name(name).spawn(body)?);
+            self.threads.push(std::thread::Builder::new().name(name).spawn(body)?);
         }
-        Ok(Self { shared, threads })
+        Ok(())
+    }
+
+    /// Lets every thread commit, close its tasks and leave, and puts as many new threads in their place. They leave because a static
+    /// member that comes back with other topics is given the assignment that it had. When a thread fails meanwhile, or a stop is
+    /// asked for, no new ones are started.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn replace_threads(&mut self, make: &Arc<MakeThread>) -> anyhow::Result<()> {
+        let exchange = |from, to| self.shared.request.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+        if exchange(RUN, REPLACE).is_err() {
+            return Ok(());
+        }
+        self.shared.wake_threads();
+        let count = self.threads.len() as u32;
+        for thread in self.threads.drain(..) {
+            // A panic was caught inside and is in the report.
+            let _ = thread.join();
+        }
+        let failed = self.reports().iter().any(|report| report.error.is_some());
+        if failed || exchange(REPLACE, RUN).is_err() {
+            return Ok(());
+        }
+        lock(&self.shared.wakers).clear();
+        lock(&self.shared.reports).fill(ThreadReport::default());
+        self.start_threads(count, make)
     }
 
     /// What ends the threads.
@@ -175,8 +216,8 @@ fn drive(index: u32, leave: bool, shared: &Shared, make: &MakeThread) -> anyhow:
             report(index, rounds, &thread, shared);
         }
     }
-    tracing::info!(thread = thread.name(), "draining: commits, closes its tasks and leaves");
-    let closed = thread.close(leave);
+    tracing::info!(thread = thread.name(), "draining: commits and closes its tasks");
+    let closed = thread.close(leave || shared.request.load(Ordering::SeqCst) == REPLACE);
     report(index, rounds, &thread, shared);
     Ok(closed?)
 }

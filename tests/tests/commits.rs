@@ -153,6 +153,20 @@ fn the_position_is_the_head_of_the_queue_or_else_what_the_consumer_has_passed() 
 }
 
 #[test]
+fn a_position_that_passed_markers_only_is_committed_once() {
+    // As `StreamTask.commitNeeded` of Kafka Streams: a position beyond the last record is committed although nothing was processed.
+    let mut driver = driver(passing(), DriverOptions::default());
+    write(&mut driver, "k", "0", 1);
+    driver.run_until_caught_up().expect("runs");
+    write_in_transaction(&driver, "in", &["aborted"], false); // 1, and the marker 2
+    driver.run_rounds(5).expect("runs");
+    assert_eq!(driver.committed("in", 0).map(|committed| committed.offset), Some(Offset(3)));
+    let commits = driver.thread.totals().commits;
+    driver.run_rounds(5).expect("runs");
+    assert_eq!(driver.thread.totals().commits, commits);
+}
+
+#[test]
 fn the_partition_time_beside_the_position_is_that_of_what_was_processed() {
     let mut options = DriverOptions::default();
     options.settings.run_records_max = 1;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use millstream_tests::kafka::application::{Application, tally, word_count};
 use millstream_tests::kafka::broker::Broker;
-use millstream_tests::kafka::client::{KafkaRecord, TopicReader, TransactionWatch, end_of, produce, read_all};
+use millstream_tests::kafka::client::{
+    KafkaRecord, ProgressWatch, TopicReader, TransactionWatch, end_of, produce, read_all,
+};
 use millstream_tests::kafka::expected::{assert_same_records, assert_words, tallies, word_total, words};
 use millstream_tests::kafka::host::Host;
 use millstream_tests::kafka::work::{Trickle, lines, orders};
@@ -64,6 +66,11 @@ impl Case {
         TransactionWatch::new(&self.application.bootstrap, &[&topics[0], &topics[1]])
     }
 
+    fn progress(&self) -> ProgressWatch {
+        let topics = ["lines", "orders"].map(|name| self.topic(name));
+        ProgressWatch::new(&self.application.bootstrap, &self.application.id, &[&topics[0], &topics[1]])
+    }
+
     /// Waits until the whole output is committed.
     fn await_output(&self) {
         let words = word_total(&words(&self.lines));
@@ -91,7 +98,7 @@ impl Case {
 fn a_hundred_thousand_records_and_twenty_kills_lose_nothing_and_double_nothing() {
     let mut case = Case::new("killed", RECORDS, "", "");
     let parts: Vec<_> = case.parts(KILLS + 1).map(|(lines, orders)| (lines.to_vec(), orders.to_vec())).collect();
-    let watch = case.watch();
+    let (watch, progress) = (case.watch(), case.progress());
     let mut in_transaction = 0;
     let mut restored = Vec::new();
     for (round, (lines, orders)) in parts[..KILLS].iter().enumerate() {
@@ -103,12 +110,12 @@ fn a_hundred_thousand_records_and_twenty_kills_lose_nothing_and_double_nothing()
             case.write((lines, orders));
             None
         };
-        let before = watch.stable_end();
+        let before = progress.committed();
         let mut host = case.application.start("a");
         // By turns: before its first commit, or some commits later.
         eventually("the host works", PATIENCE, || {
             host.assert_running();
-            (watch.stable_end() > before || !comes_slowly && watch.is_open()).then_some(())
+            (progress.committed() > before || !comes_slowly && watch.is_open()).then_some(())
         });
         sleep(Duration::from_millis(case.random.u64(0..if comes_slowly { 500 } else { 100 })));
         // A transaction reaches the broker in the second half of its commit interval; most kills are to meet one.
@@ -184,14 +191,15 @@ fn a_process_that_was_frozen_past_its_session_and_its_transaction_does_no_harm()
     let watch = case.watch();
     let mut zombie = case.application.start("zombie");
     let trickles = case.write_slowly((&parts[0].0, &parts[0].1), Duration::from_secs(2));
-    eventually("the first one works", PATIENCE, || (watch.stable_end() > 0 && watch.is_open()).then_some(()));
+    let progress = case.progress();
+    eventually("the first one works", PATIENCE, || (progress.committed() > 0 && watch.is_open()).then_some(()));
     zombie.signal("STOP");
     let mut heir = case.application.start("heir");
     heir.await_line("tasks assigned", |line| line.text("tasks").filter(|tasks| *tasks != "{}").map(str::to_owned));
     trickles.into_iter().for_each(Trickle::finish);
     case.write((&parts[1].0, &parts[1].1));
-    let before = watch.stable_end();
-    eventually("the heir goes on", PATIENCE, || (watch.stable_end() > before + 1000).then_some(()));
+    let before = progress.committed();
+    eventually("the heir goes on", PATIENCE, || (progress.committed() > before + 1000).then_some(()));
     // It wakes in the middle of a transaction that is long over, as a member that the group does not know.
     zombie.signal("CONT");
     case.write((&parts[2].0, &parts[2].1));
@@ -207,7 +215,8 @@ fn a_broker_that_is_killed_and_comes_back_is_survived() {
     let parts: Vec<_> = case.parts(3).map(|(lines, orders)| (lines.to_vec(), orders.to_vec())).collect();
     let mut host: Host = case.application.start("a");
     case.write((&parts[0].0, &parts[0].1));
-    eventually("the host works", PATIENCE, || (case.watch().stable_end() > 0).then_some(()));
+    let progress = case.progress();
+    eventually("the host works", PATIENCE, || (progress.committed() > 0).then_some(()));
     sleep(Duration::from_millis(case.random.u64(0..300)));
     // Twice, the second time with a transaction that begins on the restarted broker.
     for part in &parts[1..] {

@@ -211,6 +211,13 @@ impl KafkaConfig {
         self.common.get("bootstrap.servers").map_or("", String::as_str)
     }
 
+    /// How often to look whether the topics that are read have changed: `metadata.max.age.ms`, or every 30 s.
+    #[must_use]
+    pub fn topics_check_interval(&self) -> Duration {
+        let set = self.common.get("metadata.max.age.ms").and_then(|value| value.parse().ok());
+        set.map_or(TOPICS_CHECK_INTERVAL, Duration::from_millis)
+    }
+
     /// The static member of a stream thread; threads count from 1.
     #[must_use]
     pub fn group_instance_id(&self, thread: u32) -> String {
@@ -226,7 +233,7 @@ impl KafkaConfig {
     /// The main consumer of a stream thread. `is_member` makes it a (static) member of the group.
     #[must_use]
     pub fn consumer(&self, thread: u32, is_member: bool) -> ClientProperties {
-        let mut properties = self.reading(&[&self.consumer]);
+        let mut properties = self.reading(&[], &[&self.consumer]);
         let mut force = |key: &str, value: String| properties.insert(key.to_owned(), value);
         force("client.id", format!("{}-StreamThread-{thread}-consumer", self.client_id));
         force("group.id", self.application_id.clone());
@@ -240,7 +247,7 @@ impl KafkaConfig {
     /// The consumer with which a stream thread reads changelogs.
     #[must_use]
     pub fn restore(&self, thread: u32) -> ClientProperties {
-        let mut properties = self.reading(&[&self.consumer, &self.restore]);
+        let mut properties = self.reading(RESTORE_DEFAULTS, &[&self.consumer, &self.restore]);
         let client_id = format!("{}-StreamThread-{thread}-restore-consumer", self.client_id);
         properties.insert("client.id".to_owned(), client_id);
         // Properties of a member mean nothing to a consumer without a group, and librdkafka would say so in the log.
@@ -287,8 +294,9 @@ impl KafkaConfig {
         ClientProperties(properties)
     }
 
-    fn reading(&self, sections: &[&BTreeMap<String, String>]) -> BTreeMap<String, String> {
+    fn reading(&self, defaults: &[(&str, &str)], sections: &[&BTreeMap<String, String>]) -> BTreeMap<String, String> {
         let mut properties = with_defaults(CONSUMER_DEFAULTS);
+        properties.extend(with_defaults(defaults));
         self.overlay(&mut properties, Scope::Consumer, sections);
         let isolation = match self.guarantee {
             ProcessingGuarantee::ExactlyOnce => "read_committed",
@@ -338,6 +346,15 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     ("retry.backoff.ms", "20"),
     ("retry.backoff.max.ms", "200"),
 ];
+
+const RESTORE_DEFAULTS: &[(&str, &str)] = &[
+    // A broker answers a connection's requests one after the other, so that where a changelog ends is told only when the
+    // fetch of the one before has waited: this long for each store that is opened.
+    ("fetch.wait.max.ms", "5"),
+];
+
+/// One small request; Kafka's clients wait five minutes, in which an operator wonders where the records of a new topic are.
+const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
     // Large batches cost less; a commit flushes at once whatever this says.

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use millstream_core::id::TopicName;
-use millstream_core::port::Waker;
 use millstream_core::stream_thread::{Ports, StreamThread};
 use millstream_core::topology::ResolvedTopology;
 use millstream_kafka::{
@@ -20,7 +19,7 @@ use crate::clock::SystemClock;
 use crate::config::{Application, GroupProtocol, Settings};
 use crate::failure::Failure;
 use crate::signals::drain_on_signal;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{MakeThread, Supervisor};
 
 /// How long the first answer of a broker is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,11 +45,86 @@ pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure
     let resolved = Arc::new(resolve(&parts, &admin)?);
     create_internal_topics(&parts, &resolved, &admin)?;
     tracing::info!(application = config.application_id(), tasks = resolved.tasks().len(), "starting");
-    let supervisor = start_threads(&parts, &resolved, &config, &admin, &state, leave)?;
+    let cluster = Cluster { parts, config, admin, state };
+    let threads = cluster.parts.stream_threads();
+    let mut supervisor = Supervisor::start(threads, leave, cluster.make_thread(&resolved))?;
     drain_on_signal(supervisor.stop_handle()).context("signals can't be handled")?;
-    watch(&supervisor);
+    cluster.watch(&mut supervisor, resolved)?;
     supervisor.stop_handle().drain();
     outcome_of(&supervisor.join())
+}
+
+/// What the stream threads are made of, those of later too: the topics that an application reads may change while it runs.
+struct Cluster {
+    parts: Parts,
+    config: KafkaConfig,
+    admin: Arc<KafkaAdmin>,
+    state: State,
+}
+
+impl Cluster {
+    /// Makes the stream threads for the tasks of `resolved`.
+    fn make_thread(&self, resolved: &Arc<ResolvedTopology>) -> Arc<MakeThread> {
+        let (parts, resolved, config) = (self.parts.clone(), Arc::clone(resolved), self.config.clone());
+        let (admin, state) = (Arc::clone(&self.admin), self.state.clone());
+        let threads = parts.stream_threads();
+        Arc::new(move |thread: u32| {
+            let membership = membership(&parts, &resolved, thread, threads);
+            // Kafka Streams counts its threads from 1.
+            let thread = thread + 1;
+            let consumer = KafkaConsumer::new(&config, thread, membership)?;
+            let waker = consumer.waker();
+            let ports = Ports {
+                clock: Box::new(SystemClock::new()),
+                consumer: Box::new(consumer),
+                broker: Box::new(KafkaBroker::new(config.clone(), thread)),
+                changelog_reader: Box::new(KafkaChangelogReader::new(&config, thread)?),
+                state_directory: state.directory(),
+                purger: Box::new(KafkaPurger::new(&admin)),
+                plugins: parts.plugins.factory(),
+            };
+            let name = format!("{}-StreamThread-{}", config.application_id(), thread);
+            let settings = parts.settings.stream_thread.clone();
+            Ok((StreamThread::new(name, Arc::clone(&parts.topology), Arc::clone(&resolved), settings, ports), waker))
+        })
+    }
+
+    /// Waits until a stop is asked for or a thread has ended, and lets new threads take over when topics have appeared, gone or grown.
+    fn watch(&self, supervisor: &mut Supervisor, mut resolved: Arc<ResolvedTopology>) -> Result<(), Failure> {
+        let stop = supervisor.stop_handle();
+        let mut looked_at = Instant::now();
+        while !stop.is_draining() && !supervisor.reports().iter().any(|report| report.ended) {
+            supervisor.wait_for_report(WATCH_INTERVAL);
+            if looked_at.elapsed() >= self.config.topics_check_interval() {
+                if let Some(changed) = self.changed(&resolved) {
+                    tracing::info!(
+                        tasks = changed.tasks().len(),
+                        "the topics that are read have changed: replacing the stream threads"
+                    );
+                    resolved = changed;
+                    supervisor.replace_threads(&self.make_thread(&resolved))?;
+                }
+                looked_at = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// The tasks for the cluster's topics as they are now, if they are others than `resolved`.
+    fn changed(&self, resolved: &ResolvedTopology) -> Option<Arc<ResolvedTopology>> {
+        let look = || -> Result<Option<ResolvedTopology>, Failure> {
+            let now = resolve(&self.parts, &self.admin)?;
+            if now == *resolved {
+                return Ok(None);
+            }
+            create_internal_topics(&self.parts, &now, &self.admin)?;
+            Ok(Some(now))
+        };
+        look().map(|changed| changed.map(Arc::new)).unwrap_or_else(|failure| {
+            tracing::warn!(reason = %failure.message(), "the topics have changed and can't be used so; going on as before");
+            None
+        })
+    }
 }
 
 fn kafka_settings(settings: &Settings, process_id: String, properties: BTreeMap<String, String>) -> KafkaSettings {
@@ -92,39 +166,6 @@ fn create_internal_topics(parts: &Parts, resolved: &ResolvedTopology, admin: &Ka
     Ok(admin.ensure_topics(&topics)?)
 }
 
-fn start_threads(
-    parts: &Parts,
-    resolved: &Arc<ResolvedTopology>,
-    config: &KafkaConfig,
-    admin: &Arc<KafkaAdmin>,
-    state: &State,
-    leave: bool,
-) -> Result<Supervisor, Failure> {
-    let threads = parts.stream_threads();
-    let (parts, resolved, config) = (parts.clone(), Arc::clone(resolved), config.clone());
-    let (admin, state) = (Arc::clone(admin), state.clone());
-    let make = move |thread: u32| -> anyhow::Result<(StreamThread, Arc<dyn Waker>)> {
-        let membership = membership(&parts, &resolved, thread, threads);
-        // Kafka Streams counts its threads from 1.
-        let thread = thread + 1;
-        let consumer = KafkaConsumer::new(&config, thread, membership)?;
-        let waker = consumer.waker();
-        let ports = Ports {
-            clock: Box::new(SystemClock::new()),
-            consumer: Box::new(consumer),
-            broker: Box::new(KafkaBroker::new(config.clone(), thread)),
-            changelog_reader: Box::new(KafkaChangelogReader::new(&config, thread)?),
-            state_directory: state.directory(),
-            purger: Box::new(KafkaPurger::new(&admin)),
-            plugins: parts.plugins.factory(),
-        };
-        let name = format!("{}-StreamThread-{}", config.application_id(), thread);
-        let settings = parts.settings.stream_thread.clone();
-        Ok((StreamThread::new(name, Arc::clone(&parts.topology), Arc::clone(&resolved), settings, ports), waker))
-    };
-    Ok(Supervisor::start(threads, leave, Arc::new(make))?)
-}
-
 fn membership(parts: &Parts, resolved: &Arc<ResolvedTopology>, thread: u32, threads: u32) -> Membership {
     match parts.settings.group_protocol {
         GroupProtocol::Solo => Membership::Solo { tasks: tasks_of_thread(resolved, thread, threads) },
@@ -134,13 +175,5 @@ fn membership(parts: &Parts, resolved: &Arc<ResolvedTopology>, thread: u32, thre
             let tasks_of = Box::new(move |partitions: &[_]| resolved.tasks_of(partitions));
             Membership::Consumer { topics, tasks_of }
         }
-    }
-}
-
-/// Waits until a stop is asked for or a thread has ended.
-fn watch(supervisor: &Supervisor) {
-    let stop = supervisor.stop_handle();
-    while !stop.is_draining() && !supervisor.reports().iter().any(|report| report.ended) {
-        supervisor.wait_for_report(WATCH_INTERVAL);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use futures_executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -84,10 +85,22 @@ pub fn client_config(bootstrap: &str) -> ClientConfig {
 pub fn create_topic(bootstrap: &str, name: &str, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> = client_config(bootstrap).create().expect("a client");
     let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
-    let created = futures_executor::block_on(admin.create_topics([&topic], &AdminOptions::new()));
+    let created = block_on(admin.create_topics([&topic], &AdminOptions::new()));
     for outcome in created.expect("the broker answers") {
         outcome.unwrap_or_else(|(topic, error)| panic!("topic {topic} can't be created: {error}"));
     }
+}
+
+/// Gives a topic more partitions.
+///
+/// # Panics
+///
+/// When the broker refuses.
+pub fn add_partitions(bootstrap: &str, name: &str, partitions: usize) {
+    let admin: AdminClient<DefaultClientContext> = client_config(bootstrap).create().expect("an admin client");
+    let grown = [NewPartitions::new(name, partitions)];
+    let created = block_on(admin.create_partitions(&grown, &AdminOptions::new())).expect("the broker answers");
+    created.into_iter().for_each(|topic| drop(topic.expect("the topic grows")));
 }
 
 /// Writes records to a topic, placed by Java's partitioner.
@@ -311,6 +324,40 @@ pub fn end_of(bootstrap: &str, topic: &str) -> i64 {
 pub fn high_watermarks(bootstrap: &str, topic: &str) -> Vec<i64> {
     let all: BaseConsumer = reading(bootstrap, "read_uncommitted").create().expect("a consumer");
     (0..partitions_of(&all, topic)).map(|partition| watermarks(&all, topic, partition).1).collect()
+}
+
+/// Watches how far a group has come, without waiting for open transactions.
+pub struct ProgressWatch {
+    consumer: BaseConsumer,
+    list: TopicPartitionList,
+}
+
+impl ProgressWatch {
+    /// Watches `group` in `topics`.
+    ///
+    /// # Panics
+    ///
+    /// When the broker does not answer.
+    #[must_use]
+    pub fn new(bootstrap: &str, group: &str, topics: &[&str]) -> Self {
+        let mut config = reading(bootstrap, "read_uncommitted");
+        let consumer: BaseConsumer = config.set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            list.add_partition_range(topic, 0, partitions_of(&consumer, topic) as i32 - 1);
+        }
+        Self { consumer, list }
+    }
+
+    /// The sum of the committed offsets.
+    #[must_use]
+    pub fn committed(&self) -> i64 {
+        let committed = super::eventually("the group's coordinator answers", PATIENCE, || {
+            self.consumer.committed_offsets(self.list.clone(), Duration::from_secs(5)).ok()
+        });
+        let offsets = committed.elements().into_iter().map(|element| element.offset());
+        offsets.map(|offset| if let Offset::Offset(offset) = offset { offset } else { 0 }).sum()
+    }
 }
 
 /// The committed offsets of a group in a topic; `None` for a partition that has none.

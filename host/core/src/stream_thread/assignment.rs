@@ -123,24 +123,26 @@ impl StreamThread {
                     let offset = self.reset_position(*node, partition)?;
                     tracing::warn!(%partition, committed = %committed.offset, %offset,
                         "the committed position is no longer in the log, so `auto-offset-reset` decides");
-                    (offset, offset_metadata::decode(&committed.metadata))
+                    (offset, None, offset_metadata::decode(&committed.metadata))
                 }
-                Some(committed) => (committed.offset, offset_metadata::decode(&committed.metadata)),
-                None => (self.reset_position(*node, partition)?, TIMESTAMP_UNKNOWN),
+                Some(committed) => {
+                    (committed.offset, Some(committed.offset), offset_metadata::decode(&committed.metadata))
+                }
+                None => (self.reset_position(*node, partition)?, None, TIMESTAMP_UNKNOWN),
             });
         }
         for id in &assigned {
             self.open_task(*id)?;
         }
         let starts: Vec<(TopicPartition, Offset)> =
-            partitions.into_iter().zip(positions.iter().map(|(offset, _)| *offset)).collect();
+            partitions.into_iter().zip(positions.iter().map(|(offset, ..)| *offset)).collect();
         self.ports.consumer.assign(&starts)?;
         for id in &assigned {
             let of_task = inputs.iter().zip(&positions).filter(|((task, _, _), _)| task == id);
-            let queues = of_task.map(|((_, node, partition), (offset, partition_time))| {
+            let queues = of_task.map(|((_, node, partition), (offset, committed, partition_time))| {
                 let source = self.topology.node(*node).as_source();
                 let extractor = source.expect("inputs belong to sources").timestamp_extractor;
-                RecordQueue::new(partition.clone(), *node, extractor, *offset, *partition_time)
+                RecordQueue::new(partition.clone(), *node, extractor, *offset, *committed, *partition_time)
             });
             let queues = queues.collect();
             if let Some(task) = self.tasks.get_mut(id) {

@@ -273,7 +273,9 @@ impl StreamThread {
     ///
     /// See [`commit`].
     fn commit(&mut self) -> Result<bool, TaskFailure> {
-        let mut tasks: Vec<_> = self.tasks.values_mut().filter(|task| task.is_commit_needed()).collect();
+        let consumer = self.ports.consumer.as_ref();
+        let is_due = |task: &&mut ActiveTask| task.is_commit_needed() || task.has_passed_markers(consumer);
+        let mut tasks: Vec<_> = self.tasks.values_mut().filter(is_due).collect();
         if tasks.is_empty() && !self.collector.in_transaction() {
             return Ok(false);
         }

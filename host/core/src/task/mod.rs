@@ -118,8 +118,6 @@ pub struct ActiveTask {
     run: Fetched,
     due: Vec<Due>,
     commit_needed: bool,
-    /// For each queue the position committed last.
-    committed: Vec<Option<Offset>>,
     records_processed: u64,
     records_restored: u64,
     /// While a failing record is searched for: runs are one record long until this one has passed.
@@ -159,7 +157,6 @@ impl ActiveTask {
             run: Fetched::default(),
             due: Vec::new(),
             commit_needed: false,
-            committed: Vec::new(),
             records_processed: 0,
             records_restored: 0,
             isolate_until: None,
@@ -201,7 +198,6 @@ impl ActiveTask {
     pub fn set_queues(&mut self, queues: Vec<RecordQueue>, idle_max: Option<Duration>, topology: &Topology) {
         let batching = self.settings.batching;
         self.sequenced = queues.iter().map(|queue| !(batching && topology.is_batchable(queue.source))).collect();
-        self.committed = vec![None; queues.len()];
         self.group = PartitionGroup::new(queues, idle_max);
         self.context.stream_time = self.group.highest_partition_time();
     }
@@ -456,6 +452,13 @@ impl ActiveTask {
         self.commit_needed
     }
 
+    /// Whether a position has moved past control or aborted records only. It is committed too, as Kafka Streams does: otherwise the
+    /// group would lag for ever behind an idle topic that is written in transactions.
+    #[must_use]
+    pub fn has_passed_markers(&self, consumer: &dyn Consumer) -> bool {
+        self.phase == TaskPhase::Running && self.group.queues().iter().any(|queue| queue.has_moved(consumer))
+    }
+
     /// Whether a processor asked for a commit.
     #[must_use]
     pub fn is_commit_requested(&self) -> bool {
@@ -486,11 +489,10 @@ impl ActiveTask {
     /// The positions that have moved since the last commit.
     #[must_use]
     pub fn positions(&self, consumer: &dyn Consumer) -> Vec<(TopicPartition, CommittedOffset)> {
-        let queues = self.group.queues().iter().zip(&self.committed);
-        let moved = queues.filter_map(|(queue, committed)| {
+        let moved = self.group.queues().iter().filter_map(|queue| {
             let offset = queue.position(consumer);
             let metadata = offset_metadata::encode(queue.partition_time);
-            (*committed != Some(offset)).then(|| (queue.partition.clone(), CommittedOffset { offset, metadata }))
+            (queue.committed != Some(offset)).then(|| (queue.partition.clone(), CommittedOffset { offset, metadata }))
         });
         moved.collect()
     }
@@ -507,11 +509,7 @@ impl ActiveTask {
 
     /// Notes that `positions` are committed.
     pub fn acknowledge_commit(&mut self, positions: &[(TopicPartition, CommittedOffset)]) {
-        for (queue, committed) in self.group.queues().iter().zip(&mut self.committed) {
-            if let Some((_, position)) = positions.iter().find(|(partition, _)| *partition == queue.partition) {
-                *committed = Some(position.offset);
-            }
-        }
+        self.group.acknowledge_commit(positions);
         self.commit_needed = false;
         self.context.commit_requested = false;
     }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::error::{Coordinates, Result};
-use crate::id::{TIMESTAMP_UNKNOWN, Timestamp};
-use crate::port::{Consumer, Fetched, Lag};
+use crate::id::{TIMESTAMP_UNKNOWN, Timestamp, TopicPartition};
+use crate::port::{CommittedOffset, Consumer, Fetched, Lag};
 use crate::topology::TimestampExtractor;
 
 use super::record_queue::RecordQueue;
@@ -49,6 +49,15 @@ impl PartitionGroup {
     /// The queue at `index`, to be changed.
     pub fn queue_mut(&mut self, index: usize) -> &mut RecordQueue {
         &mut self.queues[index]
+    }
+
+    /// Notes that `positions` are committed.
+    pub fn acknowledge_commit(&mut self, positions: &[(TopicPartition, CommittedOffset)]) {
+        for queue in &mut self.queues {
+            if let Some((_, position)) = positions.iter().find(|(partition, _)| *partition == queue.partition) {
+                queue.committed = Some(position.offset);
+            }
+        }
     }
 
     /// The number of records waiting.

@@ -20,6 +20,8 @@ pub struct RecordQueue {
     pub partition_time: Timestamp,
     /// The offset after the last record that was dequeued; what is committed when the queue is empty and nothing else is known.
     next_offset: Offset,
+    /// The position committed last; `None` when the group has none.
+    pub(super) committed: Option<Offset>,
     /// Until when an empty queue is waited for.
     pub(super) idle_deadline: Option<std::time::Duration>,
     /// Bytes of a typical record, so that a queue of large records takes fewer.
@@ -29,13 +31,14 @@ pub struct RecordQueue {
 }
 
 impl RecordQueue {
-    /// An empty queue that continues at `next_offset`.
+    /// An empty queue that continues at `next_offset`, which is `committed` unless the group has no such position.
     #[must_use]
     pub fn new(
         partition: TopicPartition,
         source: NodeIndex,
         extractor: TimestampExtractor,
         next_offset: Offset,
+        committed: Option<Offset>,
         partition_time: Timestamp,
     ) -> Self {
         Self {
@@ -46,6 +49,7 @@ impl RecordQueue {
             head: 0,
             partition_time,
             next_offset,
+            committed,
             idle_deadline: None,
             record_bytes: 1024,
             has_invalid: false,
@@ -176,5 +180,11 @@ impl RecordQueue {
             Some(offset) => offset,
             None => consumer.position(&self.partition).map_or(self.next_offset, |passed| passed.max(self.next_offset)),
         }
+    }
+
+    /// Whether the position has left the committed one behind.
+    #[must_use]
+    pub fn has_moved(&self, consumer: &dyn Consumer) -> bool {
+        self.committed.is_some_and(|committed| self.position(consumer) > committed)
     }
 }

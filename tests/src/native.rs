@@ -32,6 +32,7 @@ pub struct NativeProcessor {
     record: RecordFn,
     punctuate: PunctuateFn,
     close: ContextFn,
+    wants_recycling: Box<dyn Fn() -> bool>,
 }
 
 impl NativeProcessor {
@@ -71,7 +72,8 @@ impl NativeProcessor {
 
     fn new(record: RecordFn) -> Self {
         let punctuate = Box::new(|_: &mut TaskContext, _, _, _| Ok(()));
-        Self { init: Box::new(|_| Ok(())), record, punctuate, close: Box::new(|_| Ok(())) }
+        let wants_recycling = Box::new(|| false);
+        Self { init: Box::new(|_| Ok(())), record, punctuate, close: Box::new(|_| Ok(())), wants_recycling }
     }
 
     /// With this at its beginning.
@@ -98,6 +100,15 @@ impl NativeProcessor {
             close(context);
             Ok(())
         });
+        self
+    }
+}
+
+impl NativeProcessor {
+    /// With this to say whether its memory has passed its mark.
+    #[must_use]
+    pub fn recycled_when(mut self, wants_recycling: impl Fn() -> bool + 'static) -> Self {
+        self.wants_recycling = Box::new(wants_recycling);
         self
     }
 }
@@ -142,6 +153,10 @@ impl Processor for NativeProcessor {
     fn close(&mut self, context: &mut ContextSlot) {
         // A failure at the end has no consequence.
         let _ = (self.close)(context);
+    }
+
+    fn wants_recycling(&self) -> bool {
+        (self.wants_recycling)()
     }
 }
 

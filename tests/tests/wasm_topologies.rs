@@ -108,6 +108,23 @@ fn words_are_split_in_a_plugin_and_counted_in_the_host() {
 }
 
 #[test]
+fn a_plugin_that_leaks_is_replaced_before_it_meets_its_bound() {
+    let mebibyte = 1024 * 1024;
+    let limits =
+        InstanceLimits { memory_bytes_max: 16 * mebibyte, recycle_bytes: 8 * mebibyte, ..InstanceLimits::default() };
+    let topology = one("fixture-hog-memory", &[], &[]);
+    let mut driver = driver_with(topology, &["fixture-hog-memory"], &limits, |_| {});
+    for time in 0..100 {
+        driver.pipe_input("in", &TestRecord::new("k", "a mebibyte", time)).expect("runs");
+    }
+    assert!(driver.thread.failed_tasks().is_empty(), "{:?}", driver.thread.failed_tasks());
+    assert_eq!(driver.read_output("out").len(), 100);
+    let totals = driver.thread.totals();
+    assert!((10..=25).contains(&totals.processors_replaced), "{totals:?}");
+    assert_eq!(totals.restarts, 0);
+}
+
+#[test]
 fn get_put_forward_does_what_its_record_at_a_time_reference_does_in_batches_of_any_size_and_after_a_restart() {
     let mut random = fastrand::Rng::with_seed(1);
     let records: Vec<TestRecord> = (0..500)
@@ -281,7 +298,7 @@ fn a_panic_stops_the_task_with_the_guest_s_words_backtrace_and_digest() {
 
 #[test]
 fn endless_recursion_ends_at_the_bound_of_the_stack() {
-    let expected = ["went past a limit: the call stack grew past 524288 bytes"];
+    let expected = ["went past a limit: the call stack grew past 1048576 bytes"];
     check_failure("fixture-trap", "recurse", &InstanceLimits::default(), &expected);
 }
 

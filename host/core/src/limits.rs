@@ -3,7 +3,7 @@
 /// Records in one run: the largest batch that a processor is given at once. Past a thousand a crossing costs nothing more (see `bench/`).
 pub const RUN_RECORDS_MAX: usize = 1000;
 
-/// Bytes in one run. A guest's memory must hold its input, its output and the allocator's slack many times over in 64 MiB.
+/// Bytes in one run. A guest's memory must hold its input, its output and the allocator's slack many times over.
 pub const RUN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes that a record queue takes from the consumer at once, so that large records do not multiply by [`RUN_RECORDS_MAX`].

@@ -75,7 +75,7 @@ pub trait Processor {
         Ok(())
     }
 
-    /// Called at the task's clean end. Failures have no consequence and are logged by the implementor.
+    /// Called at the task's clean end, and before it is replaced. Failures have no consequence and are logged by the implementor.
     fn close(&mut self, _context: &mut ContextSlot) {}
 
     /// Whether the processor's memory has passed its mark, so that it should be replaced at the next commit.
@@ -92,6 +92,11 @@ pub trait Predicate {
     ///
     /// When the function ended abnormally or refuses to go on.
     fn test(&mut self, records: &RecordBatch, marks: &mut Vec<u8>) -> Result<(), ProcessorFailure>;
+
+    /// As [`Processor::wants_recycling`].
+    fn wants_recycling(&self) -> bool {
+        false
+    }
 }
 
 /// The keys that a [`KeySelector`] has chosen, in columns.
@@ -130,6 +135,11 @@ pub trait KeySelector {
     ///
     /// When the function ended abnormally or refuses to go on.
     fn select(&mut self, records: &RecordBatch, keys: &mut SelectedKeys) -> Result<(), ProcessorFailure>;
+
+    /// As [`Processor::wants_recycling`].
+    fn wants_recycling(&self) -> bool {
+        false
+    }
 }
 
 /// Makes what plugins contribute to a task. Native operators are the core's own.

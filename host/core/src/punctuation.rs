@@ -10,6 +10,7 @@ struct Schedule {
     id: u32,
     node: NodeIndex,
     kind: PunctuationType,
+    start: Option<Timestamp>,
     interval: Timestamp,
     next: Timestamp,
 }
@@ -42,6 +43,8 @@ pub enum ScheduleError {
 pub struct PunctuationQueue {
     schedules: Vec<Schedule>,
     last_id: u32,
+    /// Those of a processor that is being replaced, from which its successor takes over.
+    former: Vec<Schedule>,
 }
 
 impl PunctuationQueue {
@@ -66,16 +69,31 @@ impl PunctuationQueue {
         if self.schedules.iter().filter(|schedule| schedule.node == node).count() >= limits::PUNCTUATIONS_MAX {
             return Err(ScheduleError::TooMany);
         }
-        let next = match (start, kind) {
-            (Some(start), _) if start < 0 => return Err(ScheduleError::Start(start)),
-            (Some(start), _) if start < now => next_after(start, interval, now),
-            (Some(start), _) => start,
-            (None, PunctuationType::StreamTime) => 0,
-            (None, PunctuationType::WallClockTime) => now.saturating_add(interval),
+        let next = match (self.take_former(node, kind, start, interval), start, kind) {
+            (_, Some(start), _) if start < 0 => return Err(ScheduleError::Start(start)),
+            (Some(next), _, _) => next,
+            (None, Some(start), _) if start < now => next_after(start, interval, now),
+            (None, Some(start), _) => start,
+            (None, None, PunctuationType::StreamTime) => 0,
+            (None, None, PunctuationType::WallClockTime) => now.saturating_add(interval),
         };
         self.last_id += 1;
-        self.schedules.push(Schedule { id: self.last_id, node, kind, interval, next });
+        self.schedules.push(Schedule { id: self.last_id, node, kind, start, interval, next });
         Ok(self.last_id)
+    }
+
+    /// When a punctuation like this would have fired next for the processor that is being replaced.
+    fn take_former(
+        &mut self,
+        node: NodeIndex,
+        kind: PunctuationType,
+        start: Option<Timestamp>,
+        interval: i64,
+    ) -> Option<Timestamp> {
+        let is_like =
+            |one: &Schedule| one.node == node && one.kind == kind && one.start == start && one.interval == interval;
+        let found = self.former.iter().position(is_like)?;
+        Some(self.former.remove(found).next)
     }
 
     /// Cancels a punctuation of `node`; one that is not there is ignored.
@@ -111,9 +129,15 @@ impl PunctuationQueue {
         self.schedules.iter().filter(wall_clock).map(|schedule| schedule.next).min()
     }
 
-    /// Forgets all punctuations of `node`, whose processor is being replaced.
-    pub fn clear_node(&mut self, node: NodeIndex) {
-        self.schedules.retain(|schedule| schedule.node != node);
+    /// Ends all punctuations of `node`, whose processor is being replaced. Until [`Self::end_replacement`], one that is scheduled as an
+    /// ended one was keeps its rhythm: an interval that is longer than processors live would never pass otherwise.
+    pub fn begin_replacement(&mut self, node: NodeIndex) {
+        self.former = self.schedules.extract_if(.., |schedule| schedule.node == node).collect();
+    }
+
+    /// The new processor has begun; what it has not scheduled again is forgotten.
+    pub fn end_replacement(&mut self) {
+        self.former.clear();
     }
 }
 
@@ -176,6 +200,27 @@ mod tests {
         assert!(queue.is_scheduled(id));
         queue.cancel(NODE, id);
         assert_eq!(fired(&mut queue, kind, 1_000), 0);
+    }
+
+    #[test]
+    fn the_successor_of_a_processor_goes_on_in_the_rhythm_of_what_it_schedules_again() {
+        let (wall, stream) = (PunctuationType::WallClockTime, PunctuationType::StreamTime);
+        let mut queue = PunctuationQueue::default();
+        let old = queue.schedule(NODE, wall, None, 100, 1_000).expect("allowed");
+        queue.schedule(NODE, wall, None, 70, 1_000).expect("allowed");
+        queue.schedule(NODE, stream, None, 10, 0).expect("allowed");
+        let neighbour = queue.schedule(NodeIndex(2), wall, None, 500, 1_000).expect("allowed");
+        assert_eq!(fired(&mut queue, stream, 5), 1);
+        queue.begin_replacement(NODE);
+        let new = queue.schedule(NODE, wall, None, 100, 1_090).expect("allowed");
+        queue.schedule(NODE, wall, None, 100, 1_090).expect("allowed");
+        queue.schedule(NODE, stream, None, 10, 5).expect("allowed");
+        queue.end_replacement();
+        assert!(new > old && queue.is_scheduled(neighbour) && !queue.is_scheduled(old));
+        assert_eq!(fired(&mut queue, stream, 9), 0, "it has fired for this interval");
+        for (now, expected) in [(1_099, 0), (1_100, 1), (1_189, 0), (1_190, 1), (1_200, 1)] {
+            assert_eq!(fired(&mut queue, wall, now), expected, "at {now}");
+        }
     }
 
     #[test]

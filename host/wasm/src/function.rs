@@ -63,6 +63,10 @@ impl Predicate for WasmPredicate {
         marks.extend_from_slice(&answer);
         Ok(())
     }
+
+    fn wants_recycling(&self) -> bool {
+        self.instance.wants_recycling()
+    }
 }
 
 /// An instance as a key selector.
@@ -117,6 +121,10 @@ impl KeySelector for WasmKeySelector {
             return Err(failure(instance, FailureCause::Trap, reason));
         }
         Ok(())
+    }
+
+    fn wants_recycling(&self) -> bool {
+        self.instance.wants_recycling()
     }
 }
 

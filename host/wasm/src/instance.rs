@@ -18,6 +18,8 @@ pub(crate) struct Instance {
     store: Store<HostState>,
     limits: InstanceLimits,
     digest: Arc<str>,
+    /// Bytes of memory past which it should be replaced.
+    recycle_bytes: usize,
 }
 
 impl Instance {
@@ -35,11 +37,13 @@ impl Instance {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(HANDLES_MAX);
-        let mut instance = Self { store, limits: limits.clone(), digest: Arc::clone(digest) };
+        let recycle_bytes = limits.recycle_bytes;
+        let mut instance = Self { store, limits: limits.clone(), digest: Arc::clone(digest), recycle_bytes };
         let bound = instance.call(None, |store| {
             let live = pre.instantiate(&mut *store)?;
             bind(store, &live)
         })?;
+        instance.has_begun();
         Ok((instance, bound))
     }
 
@@ -54,7 +58,7 @@ impl Instance {
         slot: Option<&mut ContextSlot>,
         call: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
     ) -> Result<T, ProcessorFailure> {
-        let Self { store, limits, digest } = self;
+        let Self { store, limits, digest, .. } = self;
         // One tick more, because the first one may come at once.
         let ticks = limits.deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
@@ -88,9 +92,18 @@ impl Instance {
         }
     }
 
+    /// It is ready to work. What it needs for that is no reason to replace it, for its successor would need as much: where the mark
+    /// is too low, it lies half-way between this and the bound.
+    pub(crate) fn has_begun(&mut self) {
+        let InstanceLimits { memory_bytes_max, recycle_bytes, .. } = self.limits;
+        let begun = self.store.data().memory.bytes();
+        let is_low = begun >= recycle_bytes;
+        self.recycle_bytes = if is_low { begun + memory_bytes_max.saturating_sub(begun) / 2 } else { recycle_bytes };
+    }
+
     /// Whether its memory has grown past the mark at which it should be replaced.
     pub(crate) fn wants_recycling(&self) -> bool {
-        self.store.data().memory.bytes() > self.limits.recycle_bytes
+        self.store.data().memory.bytes() > self.recycle_bytes
     }
 
     /// The digest of its component.

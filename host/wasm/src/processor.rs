@@ -85,7 +85,9 @@ impl Processor for WasmProcessor {
         };
         let exports = exports.millstream_processor_processor();
         let answer = instance.call(Some(context), |store| exports.call_init(store, setup))?;
-        answer.map_err(|reason| self.answer(reason))
+        answer.map_err(|reason| self.answer(reason))?;
+        self.instance.has_begun();
+        Ok(())
     }
 
     fn process(

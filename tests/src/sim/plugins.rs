@@ -49,7 +49,13 @@ impl Kept {
 /// at `s` and to dead-letter at `b`, and asks to try `r` again until some time has passed.
 type EachRecord = Box<dyn FnMut(&mut TaskContext, Record<'_>, usize) -> Result<Option<Reaction>, ProcessorFailure>>;
 
-struct Simulated(EachRecord);
+struct Simulated {
+    each: EachRecord,
+    records: u64,
+}
+
+/// After so many records a processor wants to be replaced, which nobody must notice.
+const RECORDS_OF_A_LIFE: u64 = 17;
 
 impl Processor for Simulated {
     fn process(
@@ -59,7 +65,8 @@ impl Processor for Simulated {
     ) -> Result<Vec<RecordFailure>, ProcessorFailure> {
         let mut failures = Vec::new();
         for (index, record) in records.iter().enumerate() {
-            if let Some(reaction) = (self.0)(context, record, index)? {
+            self.records += 1;
+            if let Some(reaction) = (self.each)(context, record, index)? {
                 let ends = matches!(reaction, Reaction::Retry(_) | Reaction::Fatal(_));
                 failures.push(RecordFailure { index: index as u32, reaction });
                 if ends {
@@ -68,6 +75,10 @@ impl Processor for Simulated {
             }
         }
         Ok(failures)
+    }
+
+    fn wants_recycling(&self) -> bool {
+        self.records >= RECORDS_OF_A_LIFE
     }
 }
 
@@ -86,7 +97,7 @@ impl PluginFactory for SimulatedPlugins {
             Some("brittle") => Box::new(move |context, record, index| brittle(&world, context, record, index)),
             _ => Box::new(change),
         };
-        Ok(Box::new(Simulated(each)))
+        Ok(Box::new(Simulated { each, records: 0 }))
     }
 
     fn predicate(&mut self, _: &Node, _: &FunctionRef, _: TaskId) -> Result<Box<dyn Predicate>, ProcessorFailure> {

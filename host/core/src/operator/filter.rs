@@ -43,4 +43,8 @@ impl Processor for Filter {
         }
         Ok(Vec::new())
     }
+
+    fn wants_recycling(&self) -> bool {
+        self.predicate.wants_recycling()
+    }
 }

@@ -37,4 +37,8 @@ impl Processor for SelectKey {
         }
         Ok(Vec::new())
     }
+
+    fn wants_recycling(&self) -> bool {
+        self.selector.wants_recycling()
+    }
 }

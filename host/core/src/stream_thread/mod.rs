@@ -70,6 +70,8 @@ pub struct Totals {
     pub records_restored: u64,
     /// Times that all tasks were restarted from committed state.
     pub restarts: u64,
+    /// Processors that were replaced because their memory had passed its mark.
+    pub processors_replaced: u64,
 }
 
 /// See the file's documentation.
@@ -187,6 +189,11 @@ impl StreamThread {
         }
         self.totals.records_processed += records as u64;
         let committed = self.commit_if_due()?;
+        if committed {
+            for task in self.tasks.values_mut() {
+                self.totals.processors_replaced += task.recycle(&self.topology, self.ports.plugins.as_mut())? as u64;
+            }
+        }
         if records == 0 && !committed {
             self.wait();
         }

@@ -514,10 +514,22 @@ impl ActiveTask {
         self.context.commit_requested = false;
     }
 
-    /// Replaces processors whose memory has passed its mark. Nothing of the application lives in them.
-    #[must_use]
-    pub fn wants_recycling(&self) -> bool {
-        self.tree.wants_recycling()
+    /// Replaces processors whose memory has passed its mark, and returns how many. Called right after a commit: nothing of the
+    /// application lives in them then.
+    ///
+    /// # Errors
+    ///
+    /// When a new one can't be made or can't begin.
+    pub fn recycle(&mut self, topology: &Topology, plugins: &mut dyn PluginFactory) -> Result<usize, TaskFailure> {
+        if self.phase != TaskPhase::Running || !self.tree.wants_recycling() {
+            return Ok(0);
+        }
+        self.context.run.end();
+        let sub_topology = topology.sub_topology(self.id.sub_topology);
+        let replaced = self.tree.recycle(topology, sub_topology, plugins, &mut self.context);
+        let replaced = replaced.map_err(|failure| self.failure(failure, None))?;
+        tracing::debug!(task = %self.id, replaced, "replaced processors whose memory had passed its mark");
+        Ok(replaced)
     }
 
     // === The end ===

@@ -131,6 +131,45 @@ impl NodeTree {
         self.nodes.iter().any(|node| matches!(&node.kind, TreeNodeKind::Processor(one) if one.wants_recycling()))
     }
 
+    /// Replaces the processors that want it, and returns how many. Everything that they did must have been committed.
+    ///
+    /// # Errors
+    ///
+    /// The node and the failure, when a new processor can't be made or can't begin.
+    pub fn recycle(
+        &mut self,
+        topology: &Topology,
+        sub_topology: &SubTopology,
+        plugins: &mut dyn PluginFactory,
+        context: &mut ContextSlot,
+    ) -> Result<usize, TreeFailure> {
+        let mut replaced = 0;
+        for node in &mut self.nodes {
+            let TreeNodeKind::Processor(former) = &mut node.kind else { continue };
+            if !former.wants_recycling() {
+                continue;
+            }
+            let (index, children, none) = (node.index, node.children.len(), RecordBatch::default());
+            let fail = |failure| failed(index, None, failure);
+            let made = make_node(topology.node(index), sub_topology, context.task(), plugins).map_err(fail)?;
+            context.enter(index, Phase::Close, children, false, &none);
+            former.close(context);
+            if !context.is_present() {
+                let reason = "the host failed while it closed the processor".to_owned();
+                return Err(fail(ProcessorFailure::native(FailureCause::Trap, reason)));
+            }
+            node.kind = made;
+            if let TreeNodeKind::Processor(successor) = &mut node.kind {
+                context.enter(index, Phase::Init, children, false, &none);
+                context.punctuations.begin_replacement(index);
+                successor.init(context).map_err(fail)?;
+                context.punctuations.end_replacement();
+            }
+            replaced += 1;
+        }
+        Ok(replaced)
+    }
+
     /// The name of a node.
     #[must_use]
     pub fn name(&self, node: NodeIndex) -> &NodeName {

@@ -183,7 +183,8 @@ pub const PLUGINS: Section = Section {
     keys: &[
         key("component", Kind::Path, "The component's file.").required(),
         key("digest", Kind::Text, "The component must have this digest, `sha256:` and 64 hexadecimal digits."),
-        key("memory-max", Kind::Size(64 * KIB, GIB), "The memory of one instance.").or("64MiB"),
+        key("memory-max", Kind::Size(64 * KIB, GIB), "The memory of one instance. At three quarters of it, the instance is replaced after a commit.")
+            .or("128MiB"),
         key("deadline", Kind::Duration(1), "How long one call may take.").or("1s"),
         key(
             "on-error",

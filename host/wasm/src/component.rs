@@ -44,10 +44,10 @@ struct Shared {
 }
 
 impl Component {
-    pub(crate) fn load(runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
+    pub(crate) fn load(runtime: &Runtime, bytes: &[u8], name: &str) -> Result<Self, LoadError> {
         check_form(bytes, runtime.limits().component_bytes_max)?;
         let hexadecimal: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let compiled = runtime.compile(bytes, &hexadecimal);
+        let compiled = runtime.compile(bytes, &hexadecimal, name);
         let compiled = compiled.map_err(|error| LoadError::Invalid { reason: format!("{error:#}") })?;
         let engine = runtime.engine();
         let kind = compiled.component_type();

@@ -6,8 +6,9 @@ use std::time::Duration;
 /// process more often.
 pub const TICK: Duration = Duration::from_millis(10);
 
-/// Wasm stack of a call. Endless recursion ends here, not in the stack of the host's thread.
-pub const STACK_BYTES_MAX: usize = 512 * 1024;
+/// Wasm stack of a call. Endless recursion ends here, not in the stack of the host's thread, which is twice as large.
+/// Interpreters find endless recursion of what they interpret by themselves, if they are given this much.
+pub const STACK_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes that a guest may hand over in one call of the host: a list of 4 GiB must not be copied before anybody looks at
 /// it.
@@ -75,10 +76,11 @@ impl Default for RuntimeLimits {
 /// Bounds of one instance, settings of the plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceLimits {
-    /// Bytes of all its linear memories together.
+    /// Bytes of all its linear memories together. A fresh instance takes 1 MiB with Rust or C, and up to 16 MiB with Go or
+    /// Python; a batch of records takes several times its size in each of them.
     pub memory_bytes_max: usize,
-    /// Bytes of memory past which the instance should be replaced at the next commit: guests whose memory never
-    /// shrinks, or leaks.
+    /// Bytes of memory past which the instance is replaced after the next commit: the memory of guests never shrinks, and
+    /// some leak.
     pub recycle_bytes: usize,
     /// How long one call may take. A guest that doesn't come back would hold its stream thread, and with it all its
     /// tasks.
@@ -87,7 +89,7 @@ pub struct InstanceLimits {
 
 impl Default for InstanceLimits {
     fn default() -> Self {
-        let memory_bytes_max = 64 * 1024 * 1024;
+        let memory_bytes_max = 128 * 1024 * 1024;
         Self { memory_bytes_max, recycle_bytes: memory_bytes_max / 4 * 3, deadline: Duration::from_secs(1) }
     }
 }

@@ -7,6 +7,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use millstream_core::error::{Error, Result};
 use wasmtime::component::Linker;
@@ -18,11 +19,14 @@ use crate::imports::{self, HostState};
 use crate::limits::{RuntimeLimits, STACK_BYTES_MAX, TICK};
 use crate::load_error::LoadError;
 
+/// From this size of a component on somebody who waits for it is told so: about half a second.
+const LONG_COMPILATION_BYTES: usize = 1_000_000;
+
 /// What a runtime is made of.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeSettings {
-    /// Where compiled code is kept; `None` compiles each time. The directory must be the host's own: what lies there is
-    /// run.
+    /// Where compiled code is kept; `None` compiles each time. The directory must be this user's own: what lies there
+    /// is run.
     pub cache_directory: Option<PathBuf>,
     /// Bounds of what is taken in.
     pub limits: RuntimeLimits,
@@ -79,7 +83,8 @@ impl Runtime {
     /// When it can't be read, or is no plugin for this host.
     pub fn load_file(&self, path: &Path) -> Result<Component, LoadError> {
         let bytes = fs::read(path).map_err(|error| LoadError::Read { path: path.to_owned(), error })?;
-        self.load(&bytes)
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Component::load(self, &bytes, &name)
     }
 
     /// Loads a plugin: compiles it, unless that was done before, and asks it what it contains.
@@ -88,7 +93,7 @@ impl Runtime {
     ///
     /// When it is no plugin for this host.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        Component::load(self, bytes)
+        Component::load(self, bytes, "a plugin")
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -103,15 +108,31 @@ impl Runtime {
         &self.shared.limits
     }
 
-    /// The compiled form of a component, from the cache or made now.
-    pub(crate) fn compile(&self, bytes: &[u8], digest: &str) -> wasmtime::Result<wasmtime::component::Component> {
+    /// The compiled form of a component, from the cache or made now. `name` is for whoever waits for it.
+    pub(crate) fn compile(
+        &self,
+        bytes: &[u8],
+        digest: &str,
+        name: &str,
+    ) -> wasmtime::Result<wasmtime::component::Component> {
         let Shared { engine, cache, compatibility, .. } = &*self.shared;
-        let cached = cache.as_ref().and_then(|cache| cache.load(digest, *compatibility));
-        if let Some(component) = cached.and_then(|compiled| deserialize(engine, &compiled)) {
+        let load = |compiled: &[u8]| deserialize(engine, compiled);
+        if let Some(component) = cache.as_ref().and_then(|cache| cache.load(digest, *compatibility, load)) {
             tracing::debug!(digest, "took compiled plugin from the cache");
             return Ok(component);
         }
+        let is_long = bytes.len() >= LONG_COMPILATION_BYTES;
+        let size = format!("{:.1} MB", bytes.len() as f64 / 1e6);
+        if is_long {
+            let often =
+                if cache.is_some() { "once for this version" } else { "each time, as there is no cache directory" };
+            tracing::info!("compiling {name} ({size}), {often} ...");
+        }
+        let started = Instant::now();
         let component = wasmtime::component::Component::from_binary(engine, bytes)?;
+        if is_long {
+            tracing::info!("compiled {name} ({size}) in {:.1} s", started.elapsed().as_secs_f64());
+        }
         if let Some(cache) = cache {
             cache.save(digest, *compatibility, &component.serialize()?);
         }
@@ -156,8 +177,8 @@ fn start_ticker(engine: EngineWeak) -> Result<()> {
 #[allow(unsafe_code, reason = "compiled code can only be loaded so")]
 fn deserialize(engine: &Engine, compiled: &[u8]) -> Option<wasmtime::component::Component> {
     // SAFETY: `compiled` was made by `Component::serialize` of this program: it comes from a file in a directory that
-    // only this user can write to, under a name that only `Cache::save` gives, with the digest of its content in front
-    // of it, which was checked; the engine itself refuses code of another version or configuration.
+    // only this user can write to, as the cache has checked, under a name that only `Cache::save` gives, with the digest
+    // of its content in front of it, which was checked, too; the engine itself refuses code of another version or configuration.
     let component = unsafe { wasmtime::component::Component::deserialize(engine, compiled) };
     component.inspect_err(|error| tracing::warn!(%error, "compiled plugin can't be used, compiling again")).ok()
 }

@@ -95,7 +95,7 @@ fn endless_recursion_ends_at_the_stack_s_bound() {
     let mut stage = Stage::begun(&component("fixture-trap"), &Setting { processor: "trap", ..Setting::default() });
     let failure = stage.process(&[row("k", "recurse", 1)]).expect_err("it recurses");
     assert_eq!(failure.cause, FailureCause::Limit);
-    assert_eq!(first_line(&failure), "the call stack grew past 524288 bytes: is there an endless recursion?");
+    assert_eq!(first_line(&failure), "the call stack grew past 1048576 bytes: is there an endless recursion?");
     assert!(failure.reason.lines().count() < 30, "{}", failure.reason);
 }
 

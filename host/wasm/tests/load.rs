@@ -159,3 +159,64 @@ fn the_cache_keeps_what_was_used_last_within_its_bound() {
         assert!(kept[0].file_name().expect("a name").to_string_lossy().starts_with(&hexadecimal));
     }
 }
+
+/// Code of `identity` in the place of that of `words`: whoever uses it is found out.
+#[cfg(unix)]
+fn cache_with_code_of_another(name: &str) -> (PathBuf, PathBuf) {
+    let (directory, other) = (fresh_directory(name), fresh_directory(&format!("{name}-other")));
+    runtime_with_cache(&directory, u64::MAX).load(&component_bytes("words")).expect("a plugin");
+    runtime_with_cache(&other, u64::MAX).load(&component_bytes("identity")).expect("a plugin");
+    let path = files(&directory).remove(0);
+    fs::copy(&files(&other)[0], &path).expect("copied");
+    (directory, path)
+}
+
+#[cfg(unix)]
+#[test]
+fn compiled_code_that_others_could_have_written_is_not_used() {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    let (directory, path) = cache_with_code_of_another("cache-others");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("changed");
+    let words = component_bytes("words");
+    let load = || runtime_with_cache(&directory, u64::MAX).load(&words).expect("a plugin all the same");
+    assert_eq!(load().processors(), ["split"]);
+    let mode = fs::metadata(&path).expect("the file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it was written anew");
+
+    // Only root can give files away, so only root could be given one.
+    let (directory, path) = cache_with_code_of_another("cache-given");
+    if chown(&path, Some(12_345), None).is_ok() {
+        let load = || runtime_with_cache(&directory, u64::MAX).load(&words).expect("a plugin all the same");
+        assert_eq!(load().processors(), ["split"]);
+        chown(&directory, Some(12_345), None).expect("changed");
+        let settings = RuntimeSettings { cache_directory: Some(directory), ..RuntimeSettings::default() };
+        let refused = Runtime::new(settings).expect_err("the directory is another's");
+        assert!(refused.to_string().ends_with("for compiled plugins can't be used: name another"), "{refused}");
+    }
+}
+
+#[test]
+fn what_a_writer_that_is_gone_has_left_is_removed() {
+    let directory = fresh_directory("cache-parts");
+    let runtime = runtime_with_cache(&directory, u64::MAX);
+    let (old, new) = (directory.join("x.1-0.part"), directory.join("x.2-0.part"));
+    for part in [&old, &new] {
+        fs::write(part, "half").expect("written");
+    }
+    let hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 3_600);
+    fs::File::options().append(true).open(&old).and_then(|file| file.set_modified(hours_ago)).expect("changed");
+    runtime.load(&component_bytes("words")).expect("a plugin");
+    assert!(!old.exists() && new.exists());
+}
+
+#[test]
+fn several_threads_may_compile_and_keep_the_same_plugin() {
+    let directory = fresh_directory("cache-threads");
+    let words = component_bytes("words");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| runtime_with_cache(&directory, u64::MAX).load(&words).expect("a plugin"));
+        }
+    });
+    assert_eq!(files(&directory).len(), 1, "{:?}", files(&directory));
+}

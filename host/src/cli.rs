@@ -43,9 +43,15 @@ pub enum Command {
     /// Check a manifest, and tell all its mistakes at once.
     #[command(after_help = EXIT_CODES)]
     Validate(ValidateArgs),
+    /// Check a whole application before anything starts: manifest, components, and what each node asks of them.
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArgs),
     /// Show the topology of an application.
     #[command(after_help = EXIT_CODES)]
     Topology(TopologyArgs),
+    /// Say what a component is: world, processors, stores, imports against what is granted.
+    #[command(after_help = EXIT_CODES)]
+    Inspect(InspectArgs),
     /// Build a plugin: a directory with its sources, or a core module, becomes a component.
     #[command(after_help = EXIT_CODES)]
     Build(BuildArgs),
@@ -163,6 +169,37 @@ pub struct ValidateArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "a doc comment here would replace the command's help text")]
     pub overrides: OverrideArgs,
+}
+
+/// `millstream check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// The application's manifest.
+    #[arg(value_name = "APP")]
+    pub manifest: PathBuf,
+    /// How it is told.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+}
+
+/// `millstream inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// The component (.wasm).
+    #[arg(value_name = "PLUGIN")]
+    pub component: PathBuf,
+    /// How it is told.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+}
+
+/// How a report is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// In plain words.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// `millstream topology`.

@@ -2,11 +2,13 @@
 
 pub mod app;
 pub mod build_command;
+pub mod check_command;
 pub mod cli;
 mod clock;
 pub mod config;
 pub mod dev;
 pub mod failure;
+pub mod inspect_command;
 pub mod run_command;
 mod signals;
 mod supervisor;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use millstream::cli::{Cli, Command, Exit};
-use millstream::{build_command, run_command, telemetry, topology_command, validate};
+use millstream::{build_command, check_command, inspect_command, run_command, telemetry, topology_command, validate};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -24,6 +24,8 @@ fn main() -> ExitCode {
     let (mut out, mut errors) = (io::stdout(), io::stderr());
     let ended = match cli.command {
         Command::Validate(args) => validate::run(args, &mut out, &mut errors),
+        Command::Check(args) => check_command::run(&args, &mut out, &mut errors),
+        Command::Inspect(args) => inspect_command::run(&args, &mut out, &mut errors),
         Command::Topology(args) => topology_command::run(&args, &mut out, &mut errors),
         Command::Build(args) => build_command::run(args, &mut out, &mut errors),
         Command::Run(args) => run_command::run(args, &mut errors),

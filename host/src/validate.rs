@@ -22,24 +22,14 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
         Ok(application) => application,
         Err(mistakes) => return refuse(&mistakes, errors),
     };
-    for warning in &application.warnings {
-        writeln!(errors, "{}:{}:{}: warning: {}", path.display(), warning.line, warning.column, warning.message)?;
-    }
     let missing = application.missing_components();
-    if !missing.is_empty() {
-        return refuse(&Mistakes { path, mistakes: missing }, errors);
+    let (warnings, mistakes) = surroundings(&application);
+    for warning in warnings {
+        writeln!(errors, "{warning}")?;
     }
-    match application.settings.kafka.resolve() {
-        Ok(properties) => {
-            let mistakes = kafka_mistakes(&application, properties);
-            if !mistakes.is_empty() {
-                return refuse(&Mistakes { path, mistakes }, errors);
-            }
-        }
-        Err(unresolved) => {
-            for reference in unresolved.0 {
-                writeln!(errors, "{}: warning: {reference}", path.display())?;
-            }
+    for mistakes in [missing, mistakes] {
+        if !mistakes.is_empty() {
+            return refuse(&Mistakes { path, mistakes }, errors);
         }
     }
     if args.print {
@@ -48,6 +38,20 @@ pub fn run(args: ValidateArgs, out: &mut dyn Write, errors: &mut dyn Write) -> i
         summarise(&application, out)?
     }
     Ok(Exit::Clean)
+}
+
+/// The warnings of an application, each a line, and what is wrong with its properties.
+pub(crate) fn surroundings(application: &Application) -> (Vec<String>, Vec<Mistake>) {
+    let path = application.path.display();
+    let line = |one: &Mistake| format!("{path}:{}:{}: warning: {}", one.line, one.column, one.message);
+    let mut warnings: Vec<String> = application.warnings.iter().map(line).collect();
+    match application.settings.kafka.resolve() {
+        Ok(properties) => (warnings, kafka_mistakes(application, properties)),
+        Err(unresolved) => {
+            warnings.extend(unresolved.0.into_iter().map(|reference| format!("{path}: warning: {reference}")));
+            (warnings, Vec::new())
+        }
+    }
 }
 
 /// What the clients would refuse of the `[kafka]` table. Without one, the application can still run without a broker.
@@ -80,7 +84,8 @@ fn kafka_mistakes(_application: &Application, _properties: BTreeMap<String, Stri
     Vec::new()
 }
 
-fn refuse(mistakes: &Mistakes, errors: &mut dyn Write) -> io::Result<Exit> {
+/// Tells the mistakes.
+pub(crate) fn refuse(mistakes: &Mistakes, errors: &mut dyn Write) -> io::Result<Exit> {
     writeln!(errors, "{mistakes}")?;
     let count = mistakes.mistakes.len();
     writeln!(errors, "{}", if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") })?;

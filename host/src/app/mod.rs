@@ -17,7 +17,7 @@ use crate::supervisor::ThreadReport;
 pub use on_embedded::{DevOptions, run_on_embedded_log};
 #[cfg(feature = "kafka")]
 pub use on_kafka::run_on_kafka;
-pub use plugins::PluginSet;
+pub use plugins::{PluginMistake, PluginSet, plugin_runtime};
 
 /// What all stream threads of a process share.
 #[derive(Clone)]

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use millstream_core::processor::PluginFactory;
 use millstream_core::topology::Topology;
-use millstream_wasm::{InstanceLimits, Runtime, RuntimeSettings, WasmPlugins};
+use millstream_wasm::{Component, InstanceLimits, NodeTrial, Runtime, RuntimeSettings, WasmPlugins};
 
 use crate::config::{PluginSettings, Settings};
 use crate::failure::Failure;
@@ -29,29 +28,53 @@ impl PluginSet {
     ///
     /// Everything that is wrong with any of them.
     pub fn load(settings: &Settings, topology: &Arc<Topology>) -> Result<Self, Failure> {
-        let runtime =
-            Runtime::new(RuntimeSettings { cache_directory: cache_directory(), ..RuntimeSettings::default() })?;
+        let (set, mistakes) = Self::try_load(settings, topology)?;
+        if !mistakes.is_empty() {
+            let messages: Vec<String> = mistakes.into_iter().map(|mistake| mistake.message).collect();
+            return Err(Failure::usage(anyhow::anyhow!("{}", messages.join("\nmillstream: "))));
+        }
+        for (name, component) in set.components() {
+            let path = settings.plugins[name].component.display();
+            tracing::info!(plugin = %name, component = %path, digest = component.digest(), "plugin loaded");
+        }
+        Ok(set)
+    }
+
+    /// Loads those plugins that are right, and tells everything that is wrong.
+    ///
+    /// # Errors
+    ///
+    /// When no plugin could run on this machine.
+    pub fn try_load(settings: &Settings, topology: &Arc<Topology>) -> Result<(Self, Vec<PluginMistake>), Failure> {
+        let runtime = plugin_runtime()?;
         let mut loaded = BTreeMap::new();
         let mut mistakes = Vec::new();
         for (name, plugin) in &settings.plugins {
-            let started = Instant::now();
             match load(&runtime, plugin) {
-                Ok(component) => {
-                    let (digest, path) = (component.digest().to_owned(), plugin.component.display());
-                    tracing::info!(plugin = %name, component = %path, %digest, took = ?started.elapsed(), "plugin loaded");
-                    loaded.insert(name.clone(), (component, limits(plugin)));
+                Ok(component) => drop(loaded.insert(name.clone(), (component, limits(plugin)))),
+                Err((key, error)) => {
+                    let message = format!("plugin `{name}` ({}): {error}", plugin.component.display());
+                    mistakes.push(PluginMistake { table: format!("plugins.{name}"), key, message });
                 }
-                Err(error) => mistakes.push(format!("plugin `{name}` ({}): {error}", plugin.component.display())),
             }
         }
         let plugins = WasmPlugins::new(loaded, Arc::clone(topology));
         for (node, error) in plugins.check().err().unwrap_or_default() {
-            mistakes.push(format!("node `{node}`: {error}"));
+            let (table, message) = (format!("processors.{node}"), format!("node `{node}`: {error}"));
+            mistakes.push(PluginMistake { table, key: "plugin", message });
         }
-        if !mistakes.is_empty() {
-            return Err(Failure::usage(anyhow::anyhow!("{}", mistakes.join("\nmillstream: "))));
-        }
-        Ok(Self { plugins, _runtime: runtime })
+        Ok((Self { plugins, _runtime: runtime }, mistakes))
+    }
+
+    /// The plugins that were loaded, by name.
+    pub fn components(&self) -> impl Iterator<Item = (&str, &Component)> {
+        self.plugins.components()
+    }
+
+    /// Tries each node of a plugin, with stores in memory.
+    #[must_use]
+    pub fn try_nodes(&self) -> Vec<NodeTrial> {
+        self.plugins.try_nodes()
     }
 
     /// What makes the processors of one stream thread.
@@ -61,13 +84,35 @@ impl PluginSet {
     }
 }
 
-fn load(runtime: &Runtime, plugin: &PluginSettings) -> Result<millstream_wasm::Component, String> {
-    let component = runtime.load_file(&plugin.component).map_err(|error| error.to_string())?;
+/// What is wrong with a plugin, or with a node that uses it, and where in the manifest that was asked for.
+#[derive(Clone, Debug)]
+pub struct PluginMistake {
+    /// The table, such as `plugins.words`.
+    pub table: String,
+    /// The key in it.
+    pub key: &'static str,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+/// What compiles plugins, and keeps the compiled code for this user.
+///
+/// # Errors
+///
+/// When this machine can't run plugins.
+pub fn plugin_runtime() -> Result<Runtime, Failure> {
+    Ok(Runtime::new(RuntimeSettings { cache_directory: cache_directory(), ..RuntimeSettings::default() })?)
+}
+
+/// Loads a plugin; an error says at which key.
+fn load(runtime: &Runtime, plugin: &PluginSettings) -> Result<Component, (&'static str, String)> {
+    let component = runtime.load_file(&plugin.component).map_err(|error| ("component", error.to_string()))?;
     let found = component.digest().trim_start_matches("sha256:");
     match &plugin.digest {
-        Some(expected) if expected != found => Err(format!(
-            "its digest is {found}, but the manifest asks for {expected}: deploy that version, or correct `digest`"
-        )),
+        Some(expected) if expected != found => {
+            let expected = format!("the manifest asks for {expected}: deploy that version, or correct `digest`");
+            Err(("digest", format!("its digest is {found}, but {expected}")))
+        }
         _ => Ok(component),
     }
 }

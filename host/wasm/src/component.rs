@@ -41,6 +41,9 @@ struct Shared {
     processors: Vec<String>,
     predicates: Vec<String>,
     key_selectors: Vec<String>,
+    imports: Vec<String>,
+    bytes: usize,
+    memory_bytes: usize,
 }
 
 impl Component {
@@ -52,11 +55,10 @@ impl Component {
         let engine = runtime.engine();
         let kind = compiled.component_type();
         check_exports(kind.exports(engine).map(|(name, _)| name))?;
-        check_imports(kind.imports(engine).map(|(name, _)| name))?;
-        let mismatch = |error: wasmtime::Error| LoadError::Mismatch {
-            expected: format!("{PACKAGE}@{VERSION}"),
-            reason: format!("{error:#}"),
-        };
+        let imports: Vec<String> = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        check_imports(imports.iter().map(String::as_str))?;
+        let mismatch =
+            |error: wasmtime::Error| LoadError::Mismatch { expected: Self::contract(), reason: format!("{error:#}") };
         let pre = runtime.linker().instantiate_pre(&compiled).map_err(mismatch)?;
         let exports = |name: &str| compiled.get_export_index(None, interface(name)).is_some();
         let processor = exports("processor").then(|| ProcessorExportsIndices::new(&pre)).transpose();
@@ -72,6 +74,9 @@ impl Component {
             processors: Vec::new(),
             predicates: Vec::new(),
             key_selectors: Vec::new(),
+            imports,
+            bytes: bytes.len(),
+            memory_bytes: 0,
         };
         shared.with_names().map(|shared| Self { shared: Arc::new(shared) })
     }
@@ -80,6 +85,39 @@ impl Component {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.shared.digest
+    }
+
+    /// The contract that this host serves: its package and version.
+    #[must_use]
+    pub fn contract() -> String {
+        format!("{PACKAGE}@{VERSION}")
+    }
+
+    /// The worlds of `wit/world.wit` that it is of.
+    #[must_use]
+    pub fn worlds(&self) -> Vec<String> {
+        let Shared { processor, predicate, key_selector, .. } = &*self.shared;
+        let exported = [processor.is_some(), predicate.is_some(), key_selector.is_some()];
+        let names = EXPORTS.iter().zip(exported).filter(|(_, exported)| *exported);
+        names.map(|(name, _)| format!("plugin-{name}")).collect()
+    }
+
+    /// The interfaces that it imports, with their versions.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.shared.imports
+    }
+
+    /// The component's size.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.shared.bytes
+    }
+
+    /// Bytes of memory that an instance takes when it is made.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.shared.memory_bytes
     }
 
     /// The processors that it contains.
@@ -184,11 +222,13 @@ impl Shared {
         let log = || Log::new(Origin::new(["", &*self.digest, "", ""]));
         let failed = |failure: ProcessorFailure| LoadError::Inspect { reason: failure.to_string() };
         let (mut processors, mut predicates, mut key_selectors) = (Vec::new(), Vec::new(), Vec::new());
+        let mut memory_bytes = 0;
         if let Some(indices) = &self.processor {
             let (mut instance, exports) = self
                 .instantiate(&limits, log(), Vec::new(), |store, live| indices.load(store, live))
                 .map_err(failed)?;
             let exports = exports.millstream_processor_processor();
+            memory_bytes = memory_bytes.max(instance.memory_bytes());
             processors = instance.call(None, |store| exports.call_processors(store)).map_err(failed)?;
         }
         if let Some(indices) = &self.predicate {
@@ -196,6 +236,7 @@ impl Shared {
                 .instantiate(&limits, log(), Vec::new(), |store, live| indices.load(store, live))
                 .map_err(failed)?;
             let exports = exports.millstream_processor_predicate();
+            memory_bytes = memory_bytes.max(instance.memory_bytes());
             predicates = instance.call(None, |store| exports.call_predicates(store)).map_err(failed)?;
         }
         if let Some(indices) = &self.key_selector {
@@ -203,6 +244,7 @@ impl Shared {
                 .instantiate(&limits, log(), Vec::new(), |store, live| indices.load(store, live))
                 .map_err(failed)?;
             let exports = exports.millstream_processor_key_selector();
+            memory_bytes = memory_bytes.max(instance.memory_bytes());
             key_selectors = instance.call(None, |store| exports.call_key_selectors(store)).map_err(failed)?;
         }
         for names in [&processors, &predicates, &key_selectors] {
@@ -211,6 +253,7 @@ impl Shared {
         self.processors = processors;
         self.predicates = predicates;
         self.key_selectors = key_selectors;
+        self.memory_bytes = memory_bytes;
         Ok(self)
     }
 }
@@ -222,7 +265,7 @@ fn loaded<I>(indices: Option<&I>) -> wasmtime::Result<&I> {
 /// Tells apart, before the compiler does in its own words, what people take for a component.
 fn check_form(bytes: &[u8], max: usize) -> Result<(), LoadError> {
     if bytes.len() > max {
-        return Err(LoadError::Size { bytes: bytes.len(), max });
+        return Err(LoadError::Size { bytes: bytes.len() as u64, max });
     }
     if !bytes.starts_with(MAGIC) {
         let head = &bytes[..bytes.len().min(8)];
@@ -255,9 +298,21 @@ fn check_version(name: &str, known: &[&str]) -> Result<(), LoadError> {
     if let Some(ours) = ours.filter(|ours| known.contains(ours))
         && !is_compatible(version)
     {
-        return Err(LoadError::Version { found: format!("`{name}`"), expected: format!("`{}`", interface(ours)) });
+        let (found, expected) = (format!("`{name}`"), format!("`{}`", interface(ours)));
+        let advice = if is_newer(version) {
+            "use a newer Millstream, or build it again with the SDK of this version"
+        } else {
+            "build it again with the SDK of this version"
+        };
+        return Err(LoadError::Version { found, expected, advice });
     }
     Ok(())
+}
+
+/// Whether a version, which is another, comes after ours.
+fn is_newer(version: &str) -> bool {
+    let numbers = |version: &str| version.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    numbers(version) > numbers(VERSION)
 }
 
 /// Within 0.1 a host serves what was made for its own patch version or an earlier one.

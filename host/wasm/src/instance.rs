@@ -106,6 +106,16 @@ impl Instance {
         self.store.data().memory.bytes() > self.recycle_bytes
     }
 
+    /// Bytes of its memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.bytes()
+    }
+
+    /// The stores that it has opened, and those that it was refused.
+    pub(crate) fn asked_stores(&self) -> (Vec<String>, Vec<String>) {
+        self.store.data().state.asked()
+    }
+
     /// The digest of its component.
     pub(crate) fn digest(&self) -> &str {
         &self.digest

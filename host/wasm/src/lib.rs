@@ -14,11 +14,13 @@
 
 mod cache;
 mod component;
+mod dry_run;
 mod exports;
 mod failure;
 mod function;
 mod imports;
 mod instance;
+mod language;
 mod limits;
 mod load_error;
 mod memory;
@@ -27,9 +29,12 @@ mod processor;
 mod runtime;
 
 pub use component::Component;
+pub use dry_run::DryRun;
 pub use function::{WasmKeySelector, WasmPredicate};
+pub use imports::wasi_grant;
+pub use language::guess_language;
 pub use limits::{InstanceLimits, RuntimeLimits};
 pub use load_error::LoadError;
-pub use plugins::WasmPlugins;
+pub use plugins::{NodeTrial, WasmPlugins};
 pub use processor::{ProcessorSetup, WasmProcessor};
 pub use runtime::{Runtime, RuntimeSettings};

@@ -18,10 +18,13 @@ pub enum LoadError {
         error: io::Error,
     },
     /// It is larger than allowed.
-    #[error("the component has {bytes} bytes, but at most {max} are allowed")]
+    #[error(
+        "the component has {bytes} bytes, but at most {max} are allowed: leave debug information and what it doesn't \
+         need out of the build"
+    )]
     Size {
         /// Its size.
-        bytes: usize,
+        bytes: u64,
         /// The bound.
         max: usize,
     },
@@ -52,15 +55,14 @@ pub enum LoadError {
         expected: String,
     },
     /// It was made for another version of the contract.
-    #[error(
-        "the component is made for {found}, but this host speaks {expected}: build it again with the SDK of this \
-         version"
-    )]
+    #[error("the component is made for {found}, but this host speaks {expected}: {advice}")]
     Version {
         /// The interface that it imports or exports.
         found: String,
         /// The same in this version.
         expected: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// It imports what no plugin gets.
     #[error("the component imports {imports}, which plugins don't get: {advice}")]

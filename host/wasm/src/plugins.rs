@@ -6,13 +6,29 @@ use std::sync::Arc;
 use millstream_core::error::{FailureCause, ProcessorFailure};
 use millstream_core::id::TaskId;
 use millstream_core::processor::{KeySelector, PluginFactory, Predicate, Processor};
-use millstream_core::topology::{FunctionRef, Node, NodeKind, Operation, Topology};
+use millstream_core::topology::{FunctionRef, Node, NodeKind, Operation, StoreKind, StoreSpec, Topology};
 
 use crate::component::Component;
+use crate::dry_run::DryRun;
 use crate::function::{WasmKeySelector, WasmPredicate};
 use crate::limits::InstanceLimits;
 use crate::load_error::LoadError;
 use crate::processor::{ProcessorSetup, WasmProcessor};
+
+/// A node of a topology, as it was tried.
+#[derive(Debug)]
+pub struct NodeTrial {
+    /// The node.
+    pub node: String,
+    /// Its plugin, by its name in the manifest.
+    pub plugin: String,
+    /// Processor, predicate or key selector.
+    pub kind: &'static str,
+    /// Which of the component's.
+    pub function: String,
+    /// What the processor did; a predicate and a key selector have no beginning.
+    pub run: Option<DryRun>,
+}
 
 /// The plugins of an application by their names in the manifest, for one topology. Cheap to clone, one for each stream
 /// thread.
@@ -39,15 +55,41 @@ impl WasmPlugins {
         for node in self.topology.nodes() {
             let Some((component, _)) = node.plugin().and_then(|plugin| self.plugins.get(plugin)) else { continue };
             let NodeKind::Processor(operation) = &node.kind else { continue };
-            let chosen = match operation {
-                Operation::Plugin { processor, .. } => component.choose_processor(processor.as_deref()),
-                Operation::Filter { predicate, .. } => component.choose_predicate(predicate.function.as_deref()),
-                Operation::SelectKey { selector } => component.choose_key_selector(selector.function.as_deref()),
-                _ => continue,
-            };
-            errors.extend(chosen.err().map(|error| (node.name.to_string(), error)));
+            let error = chosen(component, operation).and_then(Result::err);
+            errors.extend(error.map(|error| (node.name.to_string(), error)));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// The plugins that were loaded, by name.
+    pub fn components(&self) -> impl Iterator<Item = (&str, &Component)> {
+        self.plugins.iter().map(|(name, (component, _))| (name.as_str(), component))
+    }
+
+    /// Tries each node whose plugin was loaded and contains what it names: its processor begins, with the node's settings and with
+    /// stores in memory.
+    #[must_use]
+    pub fn try_nodes(&self) -> Vec<NodeTrial> {
+        let is_timestamped = |store: &StoreSpec| store.kind == StoreKind::TimestampedKeyValue;
+        let stores = self.topology.stores().iter().map(|store| (store.name.to_string(), is_timestamped(store)));
+        let stores: Vec<(String, bool)> = stores.collect();
+        let mut trials = Vec::new();
+        for node in self.topology.nodes() {
+            let Some((plugin, (component, limits))) =
+                node.plugin().and_then(|plugin| Some((plugin, self.plugins.get(plugin)?)))
+            else {
+                continue;
+            };
+            let NodeKind::Processor(operation) = &node.kind else { continue };
+            let Some((kind, function)) = chosen(component, operation).and_then(Result::ok) else { continue };
+            let run = (kind == "processor").then(|| {
+                let setup = self.setup(node, TaskId::new(0, 0), plugin, function);
+                DryRun::of(component, limits, setup, &stores)
+            });
+            let (plugin, function) = (plugin.to_owned(), function.to_owned());
+            trials.push(NodeTrial { node: node.name.to_string(), plugin, kind, function, run });
+        }
+        trials
     }
 
     fn plugin(&self, name: &str) -> Result<&(Component, InstanceLimits), ProcessorFailure> {
@@ -72,6 +114,22 @@ impl WasmPlugins {
             stores: node.stores.iter().map(|store| self.topology.stores()[*store].name.to_string()).collect(),
         }
     }
+}
+
+/// What a node takes from its plugin: of which kind it is, and its name in the component. None for an operation without a plugin.
+fn chosen<'a>(
+    component: &'a Component,
+    operation: &'a Operation,
+) -> Option<Result<(&'static str, &'a str), LoadError>> {
+    let (kind, chosen) = match operation {
+        Operation::Plugin { processor, .. } => ("processor", component.choose_processor(processor.as_deref())),
+        Operation::Filter { predicate, .. } => ("predicate", component.choose_predicate(predicate.function.as_deref())),
+        Operation::SelectKey { selector } => {
+            ("key selector", component.choose_key_selector(selector.function.as_deref()))
+        }
+        _ => return None,
+    };
+    Some(chosen.map(|name| (kind, name)))
 }
 
 fn not_found(component: &Component, error: &LoadError) -> ProcessorFailure {

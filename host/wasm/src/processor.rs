@@ -63,6 +63,16 @@ impl WasmProcessor {
         Ok(Self { instance, exports, setup, headers: Vec::new() })
     }
 
+    /// Bytes of its memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.instance.memory_bytes()
+    }
+
+    /// The stores that it has opened, and those that it was refused.
+    pub(crate) fn asked_stores(&self) -> (Vec<String>, Vec<String>) {
+        self.instance.asked_stores()
+    }
+
     fn answer(&self, reason: String) -> ProcessorFailure {
         ProcessorFailure { cause: FailureCause::Answer, index: None, reason, digest: self.instance.digest().to_owned() }
     }

@@ -82,7 +82,12 @@ impl Runtime {
     ///
     /// When it can't be read, or is no plugin for this host.
     pub fn load_file(&self, path: &Path) -> Result<Component, LoadError> {
-        let bytes = fs::read(path).map_err(|error| LoadError::Read { path: path.to_owned(), error })?;
+        let read_error = |error| LoadError::Read { path: path.to_owned(), error };
+        let (bytes, max) = (fs::metadata(path).map_err(read_error)?.len(), self.limits().component_bytes_max);
+        if bytes > max as u64 {
+            return Err(LoadError::Size { bytes, max });
+        }
+        let bytes = fs::read(path).map_err(read_error)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Component::load(self, &bytes, &name)
     }

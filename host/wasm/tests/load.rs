@@ -66,7 +66,7 @@ fn a_component_of_another_version_or_with_foreign_imports_is_told_so() {
     assert_eq!(
         refusal(&renamed(&words, ours, other)),
         "the component is made for `millstream:processor/processor@0.2.0`, but this host speaks \
-         `millstream:processor/processor@0.1.0`: build it again with the SDK of this version"
+         `millstream:processor/processor@0.1.0`: use a newer Millstream, or build it again with the SDK of this version"
     );
     // The second is of a version that isn't linked.
     for foreign in

@@ -18,6 +18,7 @@ use crate::memory::MemoryLimiter;
 pub(crate) use log::{Log, Origin};
 pub(crate) use state::State;
 use wasi::Wasi;
+pub use wasi::grant as wasi_grant;
 pub(crate) use wasi::is_linked as is_wasi;
 
 /// The package and version of the contract, without the interface.

@@ -9,7 +9,7 @@ use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, 
 
 use super::{HostState, check_not_closing, no_context};
 use crate::failure::HostRefusal;
-use crate::limits::CURSORS_MAX;
+use crate::limits::{CURSORS_MAX, NAMES_MAX};
 
 /// The guest's handle of a store; its number is the store's index in the task.
 enum KeyValueStore {}
@@ -103,13 +103,22 @@ impl From<Order> for store::Order {
 /// Which stores an instance may open, and the cursors of the call.
 pub(crate) struct State {
     granted: Vec<String>,
+    /// What was opened and what was refused, for whoever tries a plugin.
+    opened: Vec<String>,
+    refused: Vec<String>,
     cursors: Vec<(u32, store::Cursor)>,
     last_cursor: u32,
 }
 
 impl State {
     pub(super) fn new(granted: Vec<String>) -> Self {
-        Self { granted, cursors: Vec::new(), last_cursor: 0 }
+        let (opened, refused, cursors) = (Vec::new(), Vec::new(), Vec::new());
+        Self { granted, opened, refused, cursors, last_cursor: 0 }
+    }
+
+    /// The stores that the guest has opened, and those that it was refused.
+    pub(crate) fn asked(&self) -> (Vec<String>, Vec<String>) {
+        (self.opened.clone(), self.refused.clone())
     }
 
     /// Closes the cursors that the call has left open.
@@ -153,6 +162,11 @@ fn open(state: &mut HostState, name: &str) -> wasmtime::Result<(Result<Resource<
         let index = context.stores.index_of(name).map(|index| Resource::new_own(index as u32));
         index.ok_or_else(|| OpenError::Other("it is no key-value store of this task".to_owned()))
     };
+    let asked = if opened.is_ok() { &mut state.opened } else { &mut state.refused };
+    // A guest that asks for ever must not fill the host's memory.
+    if asked.len() < NAMES_MAX && !asked.iter().any(|before| before == name) {
+        asked.push(name.to_owned());
+    }
     Ok((opened,))
 }
 

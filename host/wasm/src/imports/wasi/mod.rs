@@ -73,6 +73,23 @@ pub(crate) fn is_linked(name: &str) -> bool {
     is_known && version.starts_with(VERSION)
 }
 
+/// The package of an import of WASI that is linked, and what a plugin gets through it.
+#[must_use]
+pub fn grant(name: &str) -> Option<(&'static str, &'static str)> {
+    let (package, _) = LINKED.iter().find(|(package, _)| {
+        is_linked(name) && name.strip_prefix("wasi:").is_some_and(|rest| rest.split('/').next() == Some(*package))
+    })?;
+    let grant = match *package {
+        "cli" => "what it prints becomes lines of the log; no arguments, no environment, no input",
+        "clocks" => "the host's clocks; a sleep takes no time",
+        "filesystem" => "no files",
+        "io" => "what the others need, nothing of its own",
+        "random" => "bytes that depend on task, node and record",
+        _ => "no network",
+    };
+    Some((package, grant))
+}
+
 /// What WASI keeps for an instance.
 pub(crate) struct Wasi {
     pub(super) output: Output,

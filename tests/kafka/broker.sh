@@ -27,6 +27,7 @@ usage: broker.sh COMMAND [--dir DIRECTORY] [options]
 options of the first start in a directory:
   --port N              client port on 127.0.0.1 (default 9092; "auto" looks for a free one)
   --sasl USER:PASSWORD  a second client port that asks for SASL/PLAIN; `status` prints its address
+  --tls                 that port speaks TLS, with a certificate of its own making; `status` prints the file to trust
   --set NAME=VALUE      a broker property, as often as needed
   --quick               few partitions in Kafka's own topics, no wait for more members in a group's first rebalance, and up again
                         sooner after a kill
@@ -47,10 +48,11 @@ die() { say "$*"; exit 1; }
 [ $# -ge 1 ] || usage
 command="$1"; shift
 dir="$here/../../.millstream/broker"
-port=9092; sasl=""; heap=512m; quick=no; hard=no; with_process=""; then_wipe=no; settings=()
+port=9092; sasl=""; tls=no; heap=512m; quick=no; hard=no; with_process=""; then_wipe=no; settings=()
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=yes; shift; continue ;;
+        --tls) tls=yes; shift; continue ;;
         --hard) hard=yes; shift; continue ;;
     esac
     [ $# -ge 2 ] || usage
@@ -155,7 +157,7 @@ write_properties() {
     listeners="PLAINTEXT://127.0.0.1:$plain"
     if [ -n "$sasl" ]; then
         listeners="$listeners,CLIENT_SASL://127.0.0.1:$(free_port)"
-        map="$map,CLIENT_SASL:SASL_PLAINTEXT"
+        if [ "$tls" = yes ]; then map="$map,CLIENT_SASL:SASL_SSL"; else map="$map,CLIENT_SASL:SASL_PLAINTEXT"; fi
     fi
     {
         cat <<TEXT
@@ -179,6 +181,12 @@ TEXT
             echo "sasl.enabled.mechanisms=PLAIN"
             echo "listener.name.client_sasl.plain.sasl.jaas.config=$module required user_${sasl%%:*}=\"${sasl#*:}\";"
         fi
+        if [ "$tls" = yes ]; then
+            echo "ssl.keystore.location=$dir/keystore.p12"
+            echo "ssl.keystore.type=PKCS12"
+            echo "ssl.keystore.password=$keystore_password"
+            echo "ssl.key.password=$keystore_password"
+        fi
         if [ "$quick" = yes ]; then
             echo "offsets.topic.num.partitions=4"
             echo "transaction.state.log.num.partitions=4"
@@ -192,6 +200,16 @@ TEXT
         [ ${#settings[@]} -eq 0 ] || printf '%s\n' "${settings[@]}"
     } >"$properties"
     echo "$heap" >"$dir/heap"
+}
+
+keystore_password=changeit # of a key that guards nothing
+
+make_certificate() {
+    local store=(-keystore "$dir/keystore.p12" -storetype PKCS12 -storepass "$keystore_password" -alias broker)
+    rm -f "$dir/keystore.p12"
+    keytool -genkeypair "${store[@]}" -keyalg EC -validity 3650 -dname CN=broker -ext san=ip:127.0.0.1 -ext bc:c >"$dir/keytool.log" 2>&1 \
+        && keytool -exportcert -rfc "${store[@]}" >"$dir/trusted.pem" 2>>"$dir/keytool.log" \
+        || die "keytool could not make a certificate; see $dir/keytool.log"
 }
 
 # --- start -------------------------------------------------------------------------------------------------------
@@ -249,6 +267,7 @@ start() {
         if [ "$fresh" = yes ]; then
             [ "$port" = auto ] || port_is_free "$port" || die "port $port is taken; choose another with --port, or --port auto"
             rm -rf "$dir/data"
+            [ "$tls" = no ] || make_certificate
             write_properties
             format_data "$jars"
         fi
@@ -283,6 +302,7 @@ status() {
     echo "state=$state"
     echo "bootstrap=$(bootstrap)"
     [ -z "$(sasl_address)" ] || echo "sasl=$(sasl_address)"
+    [ ! -f "$dir/trusted.pem" ] || echo "trusted=$dir/trusted.pem"
     [ -z "$id" ] || echo "pid=$id"
     [ "$state" = ready ] || exit 3
 }

@@ -126,7 +126,7 @@ fn a_broker_that_is_not_there() {
     application.bootstrap = "127.0.0.1:9".to_owned();
     let expected = "millstream: can't connect to bootstrap.servers \"{broker}\" within 10s: {broker}/bootstrap: Connect to \
                     ipv4#{broker} failed: Connection refused (after {time} in state CONNECT) (_TRANSPORT); check the address, \
-                    and that a broker listens there";
+                    that a broker listens there, and that it speaks `security.protocol`";
     assert_ends(&application, 1, expected);
 }
 

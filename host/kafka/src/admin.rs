@@ -84,7 +84,7 @@ impl KafkaAdmin {
         if kind_of(reason.code, During::Asking) == Kind::Retriable {
             let message = format!(
                 "can't connect to bootstrap.servers \"{servers}\" within {timeout:?}: {reason}; \
-                 check the address, and that a broker listens there"
+                 check the address, that a broker listens there, and that it speaks `security.protocol`"
             );
             return Err(Error::new(Kind::Retriable, message));
         }

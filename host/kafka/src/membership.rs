@@ -11,6 +11,9 @@ use crate::native::{Client, Event, is_assign_code};
 /// The tasks that follow from partitions of the source topics.
 pub type TasksOfPartitions = Box<dyn Fn(&[TopicPartition]) -> BTreeSet<TaskId> + Send>;
 
+/// Whether the topics are still those from which the tasks follow.
+pub type TopicsAreCurrent = Box<dyn Fn() -> bool + Send>;
+
 /// How a stream thread gets its tasks.
 pub enum Membership {
     /// No group: these tasks, for good.
@@ -18,12 +21,15 @@ pub enum Membership {
         /// The tasks.
         tasks: BTreeSet<TaskId>,
     },
-    /// A static member of a consumer group with the `range` assignor, which keeps co-partitioned topics together.
+    /// A static member of a consumer group with the `range` assignor.
     Consumer {
-        /// The source topics of all sub-topologies, repartition topics included.
+        /// The topics whose partitions decide who owns the tasks: one for each sub-topology.
         topics: Vec<String>,
         /// Which tasks the assigned partitions make.
         tasks_of: TasksOfPartitions,
+        /// Asked at each assignment. Members that derive tasks from different topics could both own a task, so one that knows
+        /// former ones takes nothing; whoever answers no also sees to it that a new member takes its place.
+        topics_are_current: TopicsAreCurrent,
     },
 }
 
@@ -46,7 +52,7 @@ pub(crate) struct Member {
 
 enum Source {
     Solo { is_told: bool },
-    Group { tasks_of: TasksOfPartitions },
+    Group { tasks_of: TasksOfPartitions, topics_are_current: TopicsAreCurrent },
     Ended,
 }
 
@@ -69,10 +75,10 @@ impl Member {
                 let source = Source::Solo { is_told: false };
                 Self { metadata: nobody, tasks, source, is_revoking: false }
             }
-            Membership::Consumer { tasks_of, .. } => {
+            Membership::Consumer { tasks_of, topics_are_current, .. } => {
                 // Until there is an assignment: a member that no broker knows.
                 let metadata = GroupMetadata { generation: 0, member_id: "not-joined".to_owned(), ..nobody };
-                let source = Source::Group { tasks_of };
+                let source = Source::Group { tasks_of, topics_are_current };
                 Self { metadata, tasks: BTreeSet::new(), source, is_revoking: false }
             }
         }
@@ -91,7 +97,7 @@ impl Member {
 
     /// Takes note of a rebalance.
     pub(crate) fn rebalanced(&mut self, event: &Event, client: &Client) -> Rebalance {
-        let Source::Group { tasks_of } = &self.source else {
+        let Source::Group { tasks_of, topics_are_current } = &self.source else {
             return Rebalance::GiveUp(None);
         };
         self.is_revoking = false;
@@ -103,6 +109,11 @@ impl Member {
                 _ => return Rebalance::GiveUp(None),
             }
             if partitions.is_empty() {
+                self.tasks.clear();
+                return Rebalance::AcceptNothing;
+            }
+            if !topics_are_current() {
+                tracing::info!("the topics that are read have changed: this member takes no task");
                 self.tasks.clear();
                 return Rebalance::AcceptNothing;
             }

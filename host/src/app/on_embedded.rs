@@ -74,6 +74,7 @@ pub fn run_on_embedded_log(application: Application, options: DevOptions) -> Res
         .map_err(Failure::usage)?;
     let parts = Parts::load(application)?;
     let resolved = Arc::new(create_topics(&parts.topology, &log, &options, &parts)?);
+    check_topics(&parts.topology, &resolved, &log, &options)?;
     let mut printer = Printer::new(&log, &options);
     let started = Instant::now();
     let supervisor = start_threads(&parts, &resolved, &log, &state)?;
@@ -135,9 +136,13 @@ fn create_topics(
             _ => {}
         }
     }
+    let kept: BTreeSet<TopicName> = log.topics().into_iter().map(|topic| topic.name).collect();
     for name in &names {
-        let partitions = options.partitions.get(name).copied().unwrap_or(1);
-        log.create_topic(name, partitions, &BTreeMap::new())?;
+        match options.partitions.get(name) {
+            // A topic of an earlier run is as it was, unless the command line says what it must be.
+            None if kept.contains(name) => {}
+            partitions => drop(log.create_topic(name, partitions.copied().unwrap_or(1), &BTreeMap::new())?),
+        }
     }
     let cluster = log.topics().into_iter().map(|topic| (topic.name, topic.partitions)).collect();
     let configs = &parts.settings.internal_topics.configs;
@@ -149,6 +154,34 @@ fn create_topics(
         log.create_topic(&topic.name, topic.partitions, &topic.configs)?;
     }
     Ok(resolved)
+}
+
+/// Refuses inputs that nobody reads, and outputs that nobody writes: a misspelt name would be a run without records.
+fn check_topics(
+    topology: &Topology,
+    resolved: &ResolvedTopology,
+    log: &EmbeddedLog,
+    options: &DevOptions,
+) -> Result<(), Failure> {
+    let list = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let read = resolved.read_topics();
+    if let Some(unread) = options.inputs.iter().find(|input| !read.contains_key(&input.topic)) {
+        let (topic, known) = (&unread.topic, list(read.keys().map(TopicName::as_str).collect()));
+        return Err(Failure::usage(anyhow::anyhow!(
+            "--input: the application does not read topic `{topic}`; it reads {known}"
+        )));
+    }
+    let is_dynamic = |sink: &millstream_core::topology::Sink| !matches!(sink.topic, SinkTopic::Name(_));
+    if topology.nodes().iter().any(|node| matches!(&node.kind, NodeKind::Sink(sink) if is_dynamic(sink))) {
+        return Ok(());
+    }
+    let there = log.topics();
+    let unknown = |name: &&TopicName| !there.iter().any(|topic| topic.name == **name);
+    if let Some(topic) = options.prints.iter().find(unknown) {
+        let known = list(there.iter().map(|topic| topic.name.as_str()).collect());
+        return Err(Failure::usage(anyhow::anyhow!("--print: there is no topic `{topic}`; there are {known}")));
+    }
+    Ok(())
 }
 
 fn start_threads(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -23,6 +24,8 @@ use crate::supervisor::{MakeThread, Supervisor};
 
 /// How long the first answer of a broker is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often topics are looked at while a member takes no task because of them.
+const STALE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the threads' ends are looked for.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -45,7 +48,7 @@ pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure
     let resolved = Arc::new(resolve(&parts, &admin)?);
     create_internal_topics(&parts, &resolved, &admin)?;
     tracing::info!(application = config.application_id(), tasks = resolved.tasks().len(), "starting");
-    let cluster = Cluster { parts, config, admin, state };
+    let cluster = Cluster { parts, config, admin, state, stale: Arc::default() };
     let threads = cluster.parts.stream_threads();
     let mut supervisor = Supervisor::start(threads, leave, cluster.make_thread(&resolved))?;
     drain_on_signal(supervisor.stop_handle()).context("signals can't be handled")?;
@@ -60,16 +63,18 @@ struct Cluster {
     config: KafkaConfig,
     admin: Arc<KafkaAdmin>,
     state: State,
+    /// A member of the group has found out that the topics are others than those it was made for, or can't tell.
+    stale: Arc<AtomicBool>,
 }
 
 impl Cluster {
     /// Makes the stream threads for the tasks of `resolved`.
     fn make_thread(&self, resolved: &Arc<ResolvedTopology>) -> Arc<MakeThread> {
         let (parts, resolved, config) = (self.parts.clone(), Arc::clone(resolved), self.config.clone());
-        let (admin, state) = (Arc::clone(&self.admin), self.state.clone());
+        let (admin, state, stale) = (Arc::clone(&self.admin), self.state.clone(), Arc::clone(&self.stale));
         let threads = parts.stream_threads();
         Arc::new(move |thread: u32| {
-            let membership = membership(&parts, &resolved, thread, threads);
+            let membership = membership(&parts, &resolved, &admin, &stale, (thread, threads));
             // Kafka Streams counts its threads from 1.
             let thread = thread + 1;
             let consumer = KafkaConsumer::new(&config, thread, membership)?;
@@ -95,35 +100,34 @@ impl Cluster {
         let mut looked_at = Instant::now();
         while !stop.is_draining() && !supervisor.reports().iter().any(|report| report.ended) {
             supervisor.wait_for_report(WATCH_INTERVAL);
-            if looked_at.elapsed() >= self.config.topics_check_interval() {
-                if let Some(changed) = self.changed(&resolved) {
-                    tracing::info!(
-                        tasks = changed.tasks().len(),
-                        "the topics that are read have changed: replacing the stream threads"
-                    );
-                    resolved = changed;
+            let is_stale = self.stale.load(Ordering::SeqCst);
+            let interval = if is_stale { STALE_INTERVAL } else { self.config.topics_check_interval() };
+            if looked_at.elapsed() < interval {
+                continue;
+            }
+            looked_at = Instant::now();
+            match self.look_at_topics() {
+                Ok(now) if now == *resolved && !is_stale => {}
+                Ok(now) => {
+                    let tasks = now.tasks().len();
+                    tracing::info!(tasks, "the topics that are read have changed: replacing the stream threads");
+                    resolved = Arc::new(now);
+                    self.stale.store(false, Ordering::SeqCst);
                     supervisor.replace_threads(&self.make_thread(&resolved))?;
                 }
-                looked_at = Instant::now();
+                Err(failure) => {
+                    tracing::warn!(reason = %failure.message(), "the topics can't be used as they are now; going on as before");
+                }
             }
         }
         Ok(())
     }
 
-    /// The tasks for the cluster's topics as they are now, if they are others than `resolved`.
-    fn changed(&self, resolved: &ResolvedTopology) -> Option<Arc<ResolvedTopology>> {
-        let look = || -> Result<Option<ResolvedTopology>, Failure> {
-            let now = resolve(&self.parts, &self.admin)?;
-            if now == *resolved {
-                return Ok(None);
-            }
-            create_internal_topics(&self.parts, &now, &self.admin)?;
-            Ok(Some(now))
-        };
-        look().map(|changed| changed.map(Arc::new)).unwrap_or_else(|failure| {
-            tracing::warn!(reason = %failure.message(), "the topics have changed and can't be used so; going on as before");
-            None
-        })
+    /// The tasks for the cluster's topics as they are now; makes the internal topics that they need.
+    fn look_at_topics(&self) -> Result<ResolvedTopology, Failure> {
+        let resolved = resolve(&self.parts, &self.admin)?;
+        create_internal_topics(&self.parts, &resolved, &self.admin)?;
+        Ok(resolved)
     }
 }
 
@@ -166,14 +170,28 @@ fn create_internal_topics(parts: &Parts, resolved: &ResolvedTopology, admin: &Ka
     Ok(admin.ensure_topics(&topics)?)
 }
 
-fn membership(parts: &Parts, resolved: &Arc<ResolvedTopology>, thread: u32, threads: u32) -> Membership {
+/// How thread `index` of `count` gets its tasks.
+fn membership(
+    parts: &Parts,
+    resolved: &Arc<ResolvedTopology>,
+    admin: &Arc<KafkaAdmin>,
+    stale: &Arc<AtomicBool>,
+    (index, count): (u32, u32),
+) -> Membership {
     match parts.settings.group_protocol {
-        GroupProtocol::Solo => Membership::Solo { tasks: tasks_of_thread(resolved, thread, threads) },
+        GroupProtocol::Solo => Membership::Solo { tasks: tasks_of_thread(resolved, index, count) },
         GroupProtocol::Consumer => {
-            let topics = resolved.read_topics().keys().map(ToString::to_string).collect();
-            let resolved = Arc::clone(resolved);
-            let tasks_of = Box::new(move |partitions: &[_]| resolved.tasks_of(partitions));
-            Membership::Consumer { topics, tasks_of }
+            let topics = resolved.owner_topics().iter().map(ToString::to_string).collect();
+            let known = Arc::clone(resolved);
+            let tasks_of = Box::new(move |partitions: &[_]| known.tasks_of(partitions));
+            let (parts, known) = (parts.clone(), Arc::clone(resolved));
+            let (admin, stale) = (Arc::clone(admin), Arc::clone(stale));
+            let topics_are_current = Box::new(move || {
+                let is_current = resolve(&parts, &admin).is_ok_and(|now| now == *known);
+                stale.fetch_or(!is_current, Ordering::SeqCst);
+                is_current
+            });
+            Membership::Consumer { topics, tasks_of, topics_are_current }
         }
     }
 }

@@ -63,6 +63,12 @@ impl Broker {
         address.expect("the broker was started with --sasl").to_owned()
     }
 
+    /// The certificate that clients of a broker with the option `--tls` must trust.
+    #[must_use]
+    pub fn trusted_certificate(&self) -> PathBuf {
+        self.directory.join("trusted.pem")
+    }
+
     /// SIGKILL, and up again with the data and the address that it had.
     pub fn kill_and_restart(&self) {
         let process = std::process::id().to_string();

@@ -155,14 +155,28 @@ impl ResolvedTopology {
             .collect()
     }
 
-    /// The tasks that read any of `partitions`.
+    /// For each sub-topology the topic whose partitions decide who owns its tasks: the one with the most partitions, and of several
+    /// the first by name. An assignor of consumers looks at each topic alone; where topics of one sub-topology have different numbers
+    /// of partitions it would give parts of one task to two members.
+    #[must_use]
+    pub fn owner_topics(&self) -> BTreeSet<TopicName> {
+        let most = |read: &Vec<(NodeIndex, TopicName)>| {
+            let by_partitions = |topic: &&TopicName| (self.partitions[*topic], std::cmp::Reverse((*topic).clone()));
+            read.iter().map(|(_, topic)| topic).max_by_key(by_partitions).cloned()
+        };
+        self.reads.iter().filter_map(most).collect()
+    }
+
+    /// The tasks that are owned by the owner of `partitions`.
     #[must_use]
     pub fn tasks_of(&self, partitions: &[TopicPartition]) -> BTreeSet<TaskId> {
+        let owner_topics = self.owner_topics();
+        let deciding = partitions.iter().filter(|partition| owner_topics.contains(&partition.topic));
         let task = |read: &TopicPartition| {
             let sub_topology = *self.readers.get(&read.topic)?;
             Some(TaskId { sub_topology, partition: read.partition })
         };
-        partitions.iter().filter_map(task).collect()
+        deciding.filter_map(task).collect()
     }
 
     /// All topics that are read, with their numbers of partitions; repartition topics too.
@@ -365,6 +379,18 @@ mod tests {
             resolve("source a ta\nprocessor p a\nsource b tb", &[("ta", 2), ("tb", 2)]).expect("resolved");
         let partitions = [("ta", 1), ("tb", 0), ("other", 0)].map(|(topic, number)| TopicPartition::new(topic, number));
         assert_eq!(resolved.tasks_of(&partitions), BTreeSet::from([TaskId::new(0, 1), TaskId::new(1, 0)]));
+    }
+
+    #[test]
+    fn the_topic_with_the_most_partitions_decides_who_owns_the_tasks() {
+        // `range` gives 3 members of a: {0,1} {2,3} {4}, and of b: {0} {1} {2}. Task 0_1 would have two owners.
+        let topics = [("a", 5), ("b", 3), ("c", 5), ("d", 1)];
+        let (_, resolved) = resolve("source in a,b,c\nprocessor p in\nsource d d", &topics).expect("resolved");
+        let names: Vec<_> = resolved.owner_topics().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a", "d"]);
+        let partitions = [("a", 0), ("b", 1), ("c", 2), ("d", 0)];
+        let partitions = partitions.map(|(topic, number)| TopicPartition::new(topic, number));
+        assert_eq!(resolved.tasks_of(&partitions), BTreeSet::from([TaskId::new(0, 0), TaskId::new(1, 0)]));
     }
 
     #[test]

@@ -79,7 +79,11 @@ impl App {
         let tasks_of = |partitions: &[TopicPartition]| {
             partitions.iter().map(|partition| TaskId::new(0, partition.partition)).collect()
         };
-        let membership = Membership::Consumer { topics: vec![topic.as_str().to_owned()], tasks_of: Box::new(tasks_of) };
+        let membership = Membership::Consumer {
+            topics: vec![topic.as_str().to_owned()],
+            tasks_of: Box::new(tasks_of),
+            topics_are_current: Box::new(|| true),
+        };
         KafkaConsumer::new(&self.config(process), 1, membership).expect("a consumer")
     }
 }

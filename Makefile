@@ -82,6 +82,7 @@ test: setup check unit sim e2e ## everything, real Kafka included
 
 unit: plugins ## what needs no broker: units, whole topologies with real plugins, the rules of the house
 	@for workspace in $(GUEST_WORKSPACES); do echo "testing $$workspace"; cargo test --release --manifest-path $$workspace; done
+	$(MILLSTREAM) test plugins
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
 sim: build ## seeded faults at every step of a commit: SEEDS=n (default 2000), SEED=x repeats one

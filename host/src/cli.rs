@@ -10,6 +10,7 @@ use millstream_core::topology::check_topic_name;
 use crate::config::{GroupProtocol, Overrides};
 use crate::dev::input::InputSpec;
 use crate::dev::view::FormatRule;
+use crate::telemetry::LevelFilter;
 
 /// What `--help` says of exit codes.
 const EXIT_CODES: &str = "\
@@ -55,7 +56,45 @@ pub enum Command {
     /// Build a plugin: a directory with its sources, or a core module, becomes a component.
     #[command(after_help = EXIT_CODES)]
     Build(BuildArgs),
+    /// Make the directory of a new plugin: source, manifest, a case, README.
+    #[command(after_help = EXIT_CODES)]
+    New(NewArgs),
+    /// Play cases against applications: real components, no broker.
+    #[command(after_help = EXIT_CODES, after_long_help = TEST_HELP)]
+    Test(TestArgs),
 }
+
+impl Command {
+    /// What is logged when nobody says it. Results of tests are not to drown in what goes well.
+    #[must_use]
+    pub fn log_level(&self) -> LevelFilter {
+        if let Self::Test(_) = self { LevelFilter::WARN } else { LevelFilter::INFO }
+    }
+}
+
+/// What `millstream test --help` says of cases.
+const TEST_HELP: &str = "\
+Cases are .toml and .yaml files in folders named `cases`:
+
+  app: ../millstream.toml          # default: the nearest millstream.toml above
+  cases:
+    - name: words are counted
+      steps:
+        - {pipe: lines, value: \"to be or not to be\"}
+        - {expect: counts, key: to, value: {long: 1}}
+        - {advance: 10s}
+        - {store: counts-store, key: to, value: {long: 2}}
+
+Steps: pipe, advance, restart; expect, expect-nothing, store, failure, left-out.
+Keys and values: a text, {long: 5}, {integer: 5}, {double: 1.5}, {json: {..}}, {base64: ..};
+expected ones also {any: true} and {contains: ..}; what is missing is null.
+Of a case: name, steps, partitions, start, commit, ignore.
+
+Exit codes:
+  0   all cases passed
+  1   a case failed
+  64  the command line, a case file or a manifest is wrong
+  70  a bug of millstream";
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -241,6 +280,69 @@ pub struct BuildArgs {
     /// Install what is missing of the language's tool chain.
     #[arg(long)]
     pub install: bool,
+}
+
+/// `millstream new`.
+#[derive(Clone, Debug, Args)]
+pub struct NewArgs {
+    /// The language that the plugin is written in.
+    #[arg(long, value_enum)]
+    pub lang: Language,
+    /// The new directory; its last part is the plugin's name: lower-case letters, digits and dashes.
+    #[arg(value_name = "NAME")]
+    pub path: PathBuf,
+}
+
+/// A language with an SDK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Rust.
+    Rust,
+    /// JavaScript.
+    Js,
+    /// TypeScript.
+    Ts,
+    /// Python.
+    Python,
+    /// Go.
+    Go,
+    /// C.
+    C,
+}
+
+impl Language {
+    /// What it is called.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Js => "JavaScript",
+            Self::Ts => "TypeScript",
+            Self::Python => "Python",
+            Self::Go => "Go",
+            Self::C => "C",
+        }
+    }
+}
+
+/// `millstream test`.
+#[derive(Clone, Debug, Args)]
+pub struct TestArgs {
+    /// Files of cases, or directories below which they are.
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+    /// Run the cases whose names contain this text.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Write what came out into the files of the cases that fail.
+    #[arg(long)]
+    pub update: bool,
+    /// Write a report in JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Run again when a case, a manifest or a component has changed.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// How the program ends.

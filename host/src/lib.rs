@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod build_command;
+pub mod cases;
 pub mod check_command;
 pub mod cli;
 mod clock;
@@ -9,9 +10,11 @@ pub mod config;
 pub mod dev;
 pub mod failure;
 pub mod inspect_command;
+pub mod new_command;
 pub mod run_command;
 mod signals;
 mod supervisor;
 pub mod telemetry;
+pub mod test_command;
 pub mod topology_command;
 pub mod validate;

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use millstream::cli::{Cli, Command, Exit};
-use millstream::{build_command, check_command, inspect_command, run_command, telemetry, topology_command, validate};
+use millstream::{
+    build_command, check_command, inspect_command, new_command, run_command, telemetry, test_command, topology_command,
+    validate,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -16,7 +19,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Clean }.into();
         }
     };
-    if let Err(mistake) = telemetry::start(cli.log_format) {
+    if let Err(mistake) = telemetry::start(cli.log_format, cli.command.log_level()) {
         let _ = writeln!(io::stderr(), "error: {mistake}");
         return Exit::Usage.into();
     }
@@ -28,6 +31,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect_command::run(&args, &mut out, &mut errors),
         Command::Topology(args) => topology_command::run(&args, &mut out, &mut errors),
         Command::Build(args) => build_command::run(args, &mut out, &mut errors),
+        Command::New(args) => new_command::run(&args, &mut out, &mut errors),
+        Command::Test(args) => test_command::run(&args, &mut out, &mut errors),
         Command::Run(args) => run_command::run(args, &mut errors),
         Command::Dev(args) => run_command::dev(args, &mut errors),
     };

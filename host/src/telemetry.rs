@@ -3,23 +3,24 @@
 use std::env;
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+pub use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
 
-/// The variable that says what is logged: a level, or levels of targets (`info,millstream_kafka=debug`); `info` by default.
-const FILTER_VARIABLE: &str = "MILLSTREAM_LOG";
+/// The variable that says what is logged: a level, or levels of targets (`info,millstream_kafka=debug`).
+pub const FILTER_VARIABLE: &str = "MILLSTREAM_LOG";
 
-/// Starts logging. Called once.
+/// Starts logging, at `default` where the variable says nothing. Called once.
 ///
 /// # Errors
 ///
 /// A text when the variable `MILLSTREAM_LOG` can't be understood.
-pub fn start(format: LogFormat) -> Result<(), String> {
-    let filter = filter(env::var(FILTER_VARIABLE).ok().as_deref())?;
+pub fn start(format: LogFormat, default: LevelFilter) -> Result<(), String> {
+    let filter = filter(env::var(FILTER_VARIABLE).ok().as_deref(), default)?;
     let lines = layer().with_writer(stderr);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(stderr().is_terminal()).boxed(),
@@ -29,9 +30,9 @@ pub fn start(format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-fn filter(directives: Option<&str>) -> Result<Targets, String> {
+fn filter(directives: Option<&str>, default: LevelFilter) -> Result<Targets, String> {
     match directives {
-        None | Some("") => Ok(Targets::new().with_default(LevelFilter::INFO)),
+        None | Some("") => Ok(Targets::new().with_default(default)),
         Some(text) => text.parse().map_err(|error| {
             format!(
                 "{FILTER_VARIABLE}={text:?} is not understood ({error}): give a level (error, warn, info, debug, trace, off), or \
@@ -49,15 +50,15 @@ mod tests {
 
     #[test]
     fn levels_are_given_for_all_or_for_a_target() {
-        let all = filter(None).expect("the default");
+        let all = filter(None, LevelFilter::INFO).expect("the default");
         assert!(all.would_enable("millstream", &Level::INFO) && !all.would_enable("millstream", &Level::DEBUG));
-        let one = filter(Some("warn,millstream_kafka=debug")).expect("a filter");
+        let one = filter(Some("warn,millstream_kafka=debug"), LevelFilter::INFO).expect("a filter");
         assert!(one.would_enable("millstream_kafka", &Level::DEBUG) && !one.would_enable("millstream", &Level::INFO));
     }
 
     #[test]
     fn a_level_that_does_not_exist_is_told() {
-        let error = filter(Some("millstream=loud")).expect_err("no such level");
+        let error = filter(Some("millstream=loud"), LevelFilter::INFO).expect_err("no such level");
         assert!(error.contains("MILLSTREAM_LOG=\"millstream=loud\"") && error.contains("give a level"), "{error}");
     }
 }

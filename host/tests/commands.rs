@@ -40,7 +40,7 @@ fn help_tells_every_command_and_the_exit_codes() {
 
 #[test]
 fn each_command_has_its_help() {
-    for command in ["run", "dev", "validate", "check", "inspect", "topology", "build"] {
+    for command in ["run", "dev", "validate", "check", "inspect", "topology", "build", "new", "test"] {
         check(&[command, "--help"], 0, &format!("help-{command}.txt"));
     }
 }

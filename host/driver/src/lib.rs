@@ -104,6 +104,28 @@ impl From<Record<'_>> for TestRecord {
     }
 }
 
+/// A record that came out, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocatedRecord {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: Offset,
+    /// The record.
+    pub record: TestRecord,
+}
+
+/// An entry of a store.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredEntry {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value.
+    pub value: Vec<u8>,
+    /// The timestamp; -1 in a store that keeps none.
+    pub timestamp: Timestamp,
+}
+
 /// What a driver is made with.
 pub struct DriverOptions {
     /// Settings of the one stream thread.
@@ -118,6 +140,8 @@ pub struct DriverOptions {
     pub state: Box<dyn StateDirectory>,
     /// Partitions that are held back.
     pub corks: Corks,
+    /// What has been read of the outputs already, by the driver before this one.
+    pub read_to: BTreeMap<TopicPartition, Offset>,
 }
 
 impl Default for DriverOptions {
@@ -134,6 +158,7 @@ impl Default for DriverOptions {
             clock: ManualClock::default(),
             state: Box::new(InMemoryStateDirectory::default()),
             corks: Corks::default(),
+            read_to: BTreeMap::new(),
         }
     }
 }
@@ -154,6 +179,9 @@ pub struct TopologyDriver {
 
 /// Rounds after which a test that does not come to rest has failed.
 const ROUNDS_MAX: usize = 100_000;
+/// Rounds without a record or a commit after which only time can change something: restoring takes a round for each
+/// ten thousand records.
+const STILL_ROUNDS: usize = 200;
 
 impl TopologyDriver {
     /// Makes the topics of `topology` and one stream thread with all tasks.
@@ -172,7 +200,7 @@ impl TopologyDriver {
     ///
     /// When the topics don't fit the topology.
     pub fn try_new(topology: Topology, plugins: Box<dyn PluginFactory>, options: DriverOptions) -> Result<Self> {
-        let DriverOptions { settings, partitions, log, clock, state, corks } = options;
+        let DriverOptions { settings, partitions, log, clock, state, corks, read_to } = options;
         let cluster = create_source_topics(&topology, &log, &partitions)?;
         let resolved = ResolvedTopology::new(&topology, &cluster, &BTreeMap::new()).map_err(|errors| {
             let reasons: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -200,7 +228,7 @@ impl TopologyDriver {
             plugins,
         };
         let thread = StreamThread::new("driver".to_owned(), Arc::new(topology), Arc::new(resolved), settings, ports);
-        Ok(Self { log, clock, thread, membership, group, read_to: BTreeMap::new() })
+        Ok(Self { log, clock, thread, membership, group, read_to })
     }
 
     /// Writes a record to a topic, by the default partitioner, and processes all that follows.
@@ -219,11 +247,25 @@ impl TopologyDriver {
     ///
     /// When the topic does not exist.
     pub fn write(&mut self, topic: &str, partition: Option<i32>, record: &TestRecord) {
+        self.try_write(topic, partition, record).expect("the topic exists");
+    }
+
+    /// As [`Self::write`]; returns where the record is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such topic or partition, or a broker would refuse the record.
+    pub fn try_write(
+        &mut self,
+        topic: &str,
+        partition: Option<i32>,
+        record: &TestRecord,
+    ) -> Result<(TopicPartition, Offset)> {
         let packed = record.packed_headers();
         let headers = Headers::from_packed(&packed);
         let record =
             Record { key: record.key.as_deref(), value: record.value.as_deref(), timestamp: record.timestamp, headers };
-        self.log.append(&topic.into(), partition, record).expect("the topic exists");
+        self.log.append(&topic.into(), partition, record)
     }
 
     /// Runs rounds until everything is processed and committed.
@@ -238,7 +280,25 @@ impl TopologyDriver {
                 return Ok(());
             }
         }
-        Err(Error::fatal(format!("the topology does not come to rest within {ROUNDS_MAX} rounds")))
+        Err(does_not_rest())
+    }
+
+    /// Runs rounds until nothing happens any more: everything is processed and committed, or waits for time to go on (a
+    /// commit interval, a record that is to be tried again).
+    ///
+    /// # Errors
+    ///
+    /// When the thread ends, or does not come to rest.
+    pub fn settle(&mut self) -> Result<()> {
+        let mut still = 0;
+        for _ in 0..ROUNDS_MAX {
+            let round = self.thread.run_once()?;
+            still = if round.records == 0 && !round.committed { still + 1 } else { 0 };
+            if still > 0 && self.thread.is_caught_up() || still == STILL_ROUNDS {
+                return Ok(());
+            }
+        }
+        Err(does_not_rest())
     }
 
     /// Runs `count` rounds, whatever is left to do.
@@ -301,6 +361,58 @@ impl TopologyDriver {
         found
     }
 
+    /// The committed records of a topic since the last call, a partition after the other, and where each is; none if there
+    /// is no such topic.
+    ///
+    /// # Errors
+    ///
+    /// When the log can't be read.
+    pub fn read_new(&mut self, topic: &TopicName) -> Result<Vec<LocatedRecord>> {
+        let mut found = Vec::new();
+        let Some(partitions) = self.log.partitions(topic) else { return Ok(found) };
+        for number in 0..partitions {
+            let partition = TopicPartition { topic: topic.clone(), partition: number };
+            let from = self.read_to.entry(partition.clone()).or_insert(Offset(0));
+            let mut fetched = Fetched::default();
+            *from = self.log.read(&partition, *from, Isolation::ReadCommitted, usize::MAX, &mut fetched)?;
+            let records = fetched.records.iter().map(TestRecord::from).zip(fetched.offsets);
+            found.extend(records.map(|(record, offset)| LocatedRecord { partition: number, offset, record }));
+        }
+        Ok(found)
+    }
+
+    /// What has been read of the outputs, for the driver after this one.
+    #[must_use]
+    pub fn read_to(&self) -> BTreeMap<TopicPartition, Offset> {
+        self.read_to.clone()
+    }
+
+    /// All entries of a store in all tasks, by key; none if there is no such store.
+    ///
+    /// # Errors
+    ///
+    /// When the state can't be read.
+    pub fn entries(&mut self, store: &str) -> Result<Vec<StoredEntry>> {
+        let tasks: Vec<TaskId> = self.thread.tasks().map(millstream_core::task::ActiveTask::id).collect();
+        let mut entries = Vec::new();
+        for id in tasks {
+            let Some(task) = self.thread.task_mut(id) else { continue };
+            let stores = task.stores_mut();
+            let Some(index) = stores.index_of(store) else { continue };
+            let mut cursor = Cursor::range(index, None, None, Order::Ascending);
+            while !cursor.is_done() {
+                let (mut page, mut timestamps) = (Page::default(), Vec::new());
+                stores.next_page(&mut cursor, 1000, &mut page, &mut timestamps)?;
+                for (at, timestamp) in timestamps.into_iter().enumerate() {
+                    let (key, value) = page.entry(at);
+                    entries.push(StoredEntry { key: key.to_vec(), value: value.to_vec(), timestamp });
+                }
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
     /// The values of [`Self::read_output`], as text.
     pub fn read_texts(&mut self, topic: &str) -> Vec<String> {
         let text = |record: TestRecord| String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned();
@@ -324,6 +436,10 @@ impl TopologyDriver {
         }
         entries
     }
+}
+
+fn does_not_rest() -> Error {
+    Error::fatal(format!("the topology does not come to rest within {ROUNDS_MAX} rounds"))
 }
 
 fn transactional_id(group: &str) -> String {

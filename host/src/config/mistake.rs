@@ -44,7 +44,7 @@ impl std::error::Error for Mistakes {}
 
 /// Collects mistakes while a manifest is read.
 #[derive(Debug)]
-pub(super) struct Notes<'a> {
+pub(crate) struct Notes<'a> {
     path: &'a Path,
     text: &'a str,
     found: Vec<(usize, String)>,

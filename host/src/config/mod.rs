@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 
 use millstream_core::topology::Topology;
 
+pub(crate) use mistake::Notes;
 pub use mistake::{Mistake, Mistakes};
+pub(crate) use nearest::hint;
+pub(crate) use quantity::parse_duration;
 pub use schema::json_schema;
 pub use secret::{HIDDEN, KafkaProperties, UnresolvedReference, UnresolvedReferences};
 pub use settings::{EffectiveSetting, GroupProtocol, InternalTopicSettings, PluginSettings, Settings, StateSettings};

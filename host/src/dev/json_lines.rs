@@ -26,7 +26,7 @@ use millstream_core::id::Timestamp;
 use millstream_core::record::{Headers, Record, RecordBatch, pack_header};
 
 /// Reads the standard alphabet with or without padding, and writes it with padding.
-pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -300,7 +300,7 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// The text of a JSON value without the white space between its parts.
-pub(super) fn compact(text: &[u8]) -> Vec<u8> {
+pub(crate) fn compact(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut is_in_string = false;
     let mut is_escaped = false;

@@ -1,0 +1,264 @@
+//! The templates that the program carries, and how their place holders are filled in.
+
+use std::borrow::Cow;
+
+use crate::cli::Language;
+
+/// All files of `guest-sdk/` that belong to an SDK or a template: paths from there, and bytes.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/guest_sdk_files.rs"));
+
+/// Folders of an SDK that its users need not have. Its lock files neither: the versions are theirs to choose.
+const NOT_COPIED: [&str; 2] = ["test", "tests"];
+const LOCK_FILES: [&str; 4] = ["Cargo.lock", "package-lock.json", "uv.lock", "poetry.lock"];
+
+/// The longest name: it becomes part of the names of topics and files.
+const NAME_LENGTH_MAX: usize = 64;
+
+/// Words that a language, a tool or a template has taken.
+const RESERVED: [&str; 96] = [
+    "abstract",
+    "alloc",
+    "and",
+    "as",
+    "assert",
+    "async",
+    "auto",
+    "await",
+    "bool",
+    "break",
+    "build",
+    "case",
+    "cases",
+    "catch",
+    "chan",
+    "char",
+    "class",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "debugger",
+    "def",
+    "default",
+    "defer",
+    "del",
+    "delete",
+    "do",
+    "double",
+    "dyn",
+    "elif",
+    "else",
+    "enum",
+    "except",
+    "export",
+    "extends",
+    "extern",
+    "false",
+    "finally",
+    "float",
+    "fn",
+    "for",
+    "from",
+    "func",
+    "function",
+    "gen",
+    "global",
+    "go",
+    "goto",
+    "if",
+    "impl",
+    "implements",
+    "import",
+    "in",
+    "init",
+    "instanceof",
+    "int",
+    "interface",
+    "internal",
+    "is",
+    "lambda",
+    "let",
+    "long",
+    "loop",
+    "main",
+    "map",
+    "match",
+    "millstream",
+    "mod",
+    "move",
+    "mut",
+    "new",
+    "none",
+    "not",
+    "null",
+    "or",
+    "package",
+    "pass",
+    "plugin",
+    "private",
+    "pub",
+    "raise",
+    "range",
+    "return",
+    "sdk",
+    "select",
+    "self",
+    "signed",
+    "static",
+    "std",
+    "struct",
+    "switch",
+    "test",
+    "try",
+    "type",
+    "yield",
+];
+
+/// A plugin's name in the ways in which languages write names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    plain: String,
+}
+
+impl Names {
+    /// Checks a name. The error says what a name is made of.
+    pub fn new(name: &str) -> Result<Self, String> {
+        let is_part = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        if name.len() > NAME_LENGTH_MAX {
+            return Err(format!("it has more than {NAME_LENGTH_MAX} characters"));
+        }
+        if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.split('-').all(is_part) {
+            let near: String = name
+                .to_lowercase()
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join("-");
+            let hint = match Self::new_is_allowed(&near) {
+                true => format!("; `{near}`, say"),
+                false => String::new(),
+            };
+            return Err(format!("use lower-case letters, digits and single dashes, and begin with a letter{hint}"));
+        }
+        if RESERVED.contains(&name) {
+            return Err("a language or a tool has taken this word; choose another".to_owned());
+        }
+        Ok(Self { plain: name.to_owned() })
+    }
+
+    fn new_is_allowed(near: &str) -> bool {
+        near.starts_with(|first: char| first.is_ascii_lowercase()) && !RESERVED.contains(&near)
+    }
+
+    /// `word-count`.
+    pub fn plain(&self) -> &str {
+        &self.plain
+    }
+
+    fn snake(&self) -> String {
+        self.plain.replace('-', "_")
+    }
+
+    fn pascal(&self) -> String {
+        let capital = |part: &str| part[..1].to_uppercase() + &part[1..];
+        self.plain.split('-').map(capital).collect()
+    }
+
+    /// The text with its place holders filled in.
+    fn fill(&self, text: &str) -> String {
+        let text = text.replace("{{name}}", &self.plain);
+        text.replace("{{snake}}", &self.snake()).replace("{{pascal}}", &self.pascal())
+    }
+}
+
+/// The template of a language, and its SDK.
+#[derive(Clone, Copy, Debug)]
+pub struct Template {
+    sdk: &'static str,
+    folder: &'static str,
+}
+
+impl Template {
+    /// The template of `language`, if the program has it.
+    pub fn of(language: Language) -> Option<Self> {
+        let (sdk, folder) = match language {
+            Language::Rust => ("rust/", "rust/template/"),
+            Language::Js => ("js/", "js/template/"),
+            Language::Ts => ("js/", "js/template-ts/"),
+            Language::Python => ("python/", "python/template/"),
+            Language::Go => ("go/", "go/template/"),
+            Language::C => ("c/", "c/template/"),
+        };
+        FILES.iter().any(|(path, _)| path.starts_with(folder)).then_some(Self { sdk, folder })
+    }
+
+    /// The files of a new plugin: paths in its directory, and bytes.
+    pub fn files(self, names: &Names) -> impl Iterator<Item = (String, Cow<'static, [u8]>)> {
+        let of_template = FILES.iter().filter_map(move |(path, bytes)| {
+            let path = names.fill(path.strip_prefix(self.folder)?);
+            // Without its dot it is not obeyed while it is a template.
+            let path = if path == "gitignore" { ".gitignore".to_owned() } else { path };
+            let filled = std::str::from_utf8(bytes).map(|text| Cow::Owned(names.fill(text).into_bytes()));
+            Some((path, filled.unwrap_or(Cow::Borrowed(*bytes))))
+        });
+        let of_sdk = FILES.iter().filter_map(move |(path, bytes)| {
+            let path = path.strip_prefix(self.sdk)?;
+            is_copied(path).then(|| (format!("sdk/{path}"), Cow::Borrowed(*bytes)))
+        });
+        of_template.chain(of_sdk)
+    }
+}
+
+fn is_copied(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    !first.starts_with("template") && !NOT_COPIED.contains(&first) && !LOCK_FILES.contains(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_each_language_does() {
+        let names = Names::new("word-count2").expect("a name");
+        assert_eq!(names.fill("{{name}} {{snake}} {{pascal}} {name}"), "word-count2 word_count2 WordCount2 {name}");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_and_a_near_one_is_told() {
+        for (wrong, hint) in [
+            ("", "begin with a letter"),
+            ("Word Count", "`word-count`, say"),
+            ("word_count", "`word-count`, say"),
+            ("2words", "begin with a letter"),
+            ("a--b", "`a-b`, say"),
+            ("ä", "begin with a letter"),
+            ("class", "taken this word"),
+            ("test", "taken this word"),
+        ] {
+            let why = Names::new(wrong).expect_err(wrong);
+            assert!(why.contains(hint), "{wrong}: {why}");
+        }
+        assert!(Names::new(&"a".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn every_template_has_what_the_readme_promises() {
+        let names = Names::new("word-count").expect("a name");
+        for language in [Language::Rust, Language::Js, Language::Ts, Language::Python, Language::Go, Language::C] {
+            let Some(template) = Template::of(language) else { continue };
+            let files: Vec<_> = template.files(&names).collect();
+            let has = |name: &str| files.iter().any(|(path, _)| path == name);
+            for name in ["millstream.toml", "README.md", "cases/word-count.yaml", ".gitignore", "sdk/README.md"] {
+                assert!(has(name), "the template of {} has no {name}", language.title());
+            }
+            for (path, bytes) in files.iter().filter(|(path, _)| !path.starts_with("sdk/")) {
+                let text = String::from_utf8_lossy(bytes);
+                assert!(!path.contains("{{") && !text.contains("{{"), "a place holder is left in {path}");
+            }
+            assert!(!files.iter().any(|(path, _)| path.starts_with("sdk/template") || path.contains("/target/")));
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! `millstream test`: plays cases against topologies with real components, and says which fail and why.
+
+mod diff;
+mod edits;
+mod find;
+mod junit;
+mod log_lines;
+mod play;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::app::PluginSet;
+use crate::cases::rewrite::{Edit, rewritten};
+use crate::cases::{self, CaseFile, check_names};
+use crate::cli::{Exit, TestArgs};
+use crate::config::{self, Mistakes, Overrides};
+use junit::{CaseReport, FileReport};
+use log_lines::LogLines;
+use play::{Loaded, Played};
+
+/// Runs what `args` ask for; results go to `out`, what is wrong with files to `errors`.
+///
+/// # Errors
+///
+/// When `out` or `errors` can't be written to.
+pub fn run(args: &TestArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
+    if args.watch { watch::run(args, out, errors) } else { Ok(run_once(args, out, errors)?.exit) }
+}
+
+/// What a run has come to, and the files that it depends on.
+struct Finished {
+    exit: Exit,
+    files: Vec<PathBuf>,
+}
+
+#[derive(Default)]
+struct Totals {
+    passed: usize,
+    failed: usize,
+    updated: usize,
+    files: usize,
+    broken_files: usize,
+}
+
+fn run_once(args: &TestArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Finished> {
+    let started = Instant::now();
+    let mut session = Session { args, applications: BTreeMap::new(), totals: Totals::default(), files: Vec::new() };
+    let mut reports = Vec::new();
+    for path in find_all(args, errors)? {
+        match path {
+            Ok(path) => reports.push(session.run_file(&path, out, errors)?),
+            Err(()) => session.totals.broken_files += 1,
+        }
+    }
+    if let Some(path) = &args.junit
+        && let Err(error) = std::fs::write(path, junit::document(&reports))
+    {
+        writeln!(errors, "millstream: can't write the report {}: {error}", path.display())?;
+        return Ok(Finished { exit: Exit::Other, files: session.files });
+    }
+    let exit = session.summarise(started.elapsed(), out, errors)?;
+    Ok(Finished { exit, files: session.files })
+}
+
+/// The files that the command line names, once each. `Err` stands for one that was complained of.
+fn find_all(args: &TestArgs, errors: &mut dyn Write) -> io::Result<Vec<Result<PathBuf, ()>>> {
+    let mut found: Vec<Result<PathBuf, ()>> = Vec::new();
+    for path in &args.paths {
+        match find::find(path) {
+            Ok(files) => {
+                let new: Vec<_> = files.into_iter().map(Ok).filter(|file| !found.contains(file)).collect();
+                found.extend(new);
+            }
+            Err(error) => {
+                writeln!(errors, "millstream: can't look for cases in {}: {error}", path.display())?;
+                found.push(Err(()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A run: applications are loaded once, however many files of cases they have.
+struct Session<'a> {
+    args: &'a TestArgs,
+    applications: BTreeMap<PathBuf, Option<Loaded>>,
+    totals: Totals,
+    files: Vec<PathBuf>,
+}
+
+impl Session<'_> {
+    fn run_file(&mut self, path: &Path, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<FileReport> {
+        self.files.push(path.to_owned());
+        self.totals.files += 1;
+        let mut report = FileReport { path: path.display().to_string(), cases: Vec::new(), error: None };
+        let file = match cases::load(path) {
+            Ok(file) => file,
+            Err(mistakes) => return self.give_up(report, &mistakes.to_string(), errors),
+        };
+        if !self.applications.contains_key(&file.manifest) {
+            let loaded = load_application(&file.manifest, &mut self.files);
+            if let Err(message) = &loaded {
+                writeln!(errors, "{message}")?;
+            }
+            self.applications.insert(file.manifest.clone(), loaded.ok());
+        }
+        let Some(Some(loaded)) = self.applications.get(&file.manifest) else {
+            self.totals.broken_files += 1;
+            report.error = Some(format!("{} can't be used", file.manifest.display()));
+            return Ok(report);
+        };
+        if let Err(mistakes) = check_names(&file, &loaded.application) {
+            return self.give_up(report, &mistakes.to_string(), errors);
+        }
+        let mut edits = Vec::new();
+        for (index, case) in file.cases.iter().enumerate() {
+            if self.args.only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
+                continue;
+            }
+            let started = Instant::now();
+            let lines = LogLines::default();
+            // Who asks for log lines gets them all, as they come.
+            let shows_log = std::env::var_os(crate::telemetry::FILTER_VARIABLE).is_some();
+            let played = match shows_log {
+                true => play::play(&file, case, loaded),
+                false => lines.during(|| play::play(&file, case, loaded)),
+            };
+            let took = started.elapsed();
+            edits.extend(played.edits.iter().map(|edit| (index, edit.clone())));
+            let failure = (!played.problems.is_empty()).then(|| describe(&played, path, &lines));
+            report.cases.push(CaseReport { name: case.name.clone(), failure, took });
+        }
+        self.tell(&file, &mut report, &edits, out, errors)?;
+        Ok(report)
+    }
+
+    fn give_up(&mut self, report: FileReport, message: &str, errors: &mut dyn Write) -> io::Result<FileReport> {
+        writeln!(errors, "{message}")?;
+        self.totals.broken_files += 1;
+        Ok(FileReport { error: Some(message.to_owned()), ..report })
+    }
+
+    fn tell(
+        &mut self,
+        file: &CaseFile,
+        report: &mut FileReport,
+        edits: &[(usize, Edit)],
+        out: &mut dyn Write,
+        errors: &mut dyn Write,
+    ) -> io::Result<()> {
+        let failed: Vec<&CaseReport> = report.cases.iter().filter(|case| case.failure.is_some()).collect();
+        let took: Duration = report.cases.iter().map(|case| case.took).sum();
+        let count = counted(report.cases.len(), "case");
+        if report.cases.is_empty() {
+            return Ok(());
+        }
+        self.totals.passed += report.cases.len() - failed.len();
+        if failed.is_empty() {
+            return writeln!(out, "ok      {} ({count}, {:.2} s)", report.path, took.as_secs_f64());
+        }
+        if self.args.update && !edits.is_empty() && self.update(file, edits, errors)? {
+            self.totals.updated += failed.len();
+            return writeln!(out, "UPDATED {} ({})", report.path, counted(failed.len(), "case"));
+        }
+        self.totals.failed += failed.len();
+        writeln!(out, "FAILED  {} ({} of {count}, {:.2} s)", report.path, failed.len(), took.as_secs_f64())?;
+        for case in failed {
+            writeln!(out, "  {}", case.name)?;
+            for line in case.failure.iter().flat_map(|failure| failure.lines()) {
+                writeln!(out, "    {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what came out into the file, if it is still a file of cases then.
+    fn update(&self, file: &CaseFile, edits: &[(usize, Edit)], errors: &mut dyn Write) -> io::Result<bool> {
+        let text = rewritten(file, edits);
+        let path = file.path.display();
+        if let Err(mistakes) = cases::parse(text.clone(), &file.path) {
+            writeln!(
+                errors,
+                "millstream: {path} is not changed, because it would be wrong then; change it by hand:\n{mistakes}"
+            )?;
+            return Ok(false);
+        }
+        match std::fs::write(&file.path, text) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                writeln!(errors, "millstream: can't write {path}: {error}")?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn summarise(&self, took: Duration, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
+        let Totals { passed, failed, updated, files, broken_files } = self.totals;
+        let seconds = took.as_secs_f64();
+        if passed + failed + updated + broken_files == 0 {
+            let places: Vec<_> = self.args.paths.iter().map(|path| path.display().to_string()).collect();
+            let places = places.join(", ");
+            match &self.args.only {
+                Some(only) => writeln!(errors, "millstream: no case in {places} has {only:?} in its name")?,
+                None => writeln!(
+                    errors,
+                    "millstream: there are no cases in {places}: .toml and .yaml files in folders named `cases`; `millstream test \
+                     --help` shows one"
+                )?,
+            }
+            return Ok(Exit::Usage);
+        }
+        let mut line = format!("{} passed", counted(passed, "case"));
+        if failed > 0 {
+            line.push_str(&format!(", {failed} failed"));
+        }
+        if updated > 0 {
+            line.push_str(&format!(", {updated} updated: read the difference before you keep it"));
+        }
+        if broken_files > 0 {
+            line.push_str(&format!(", {} could not be run", counted(broken_files, "file")));
+        }
+        writeln!(out, "{line} ({}, {seconds:.2} s)", counted(files, "file"))?;
+        Ok(match (broken_files, failed) {
+            (0, 0) => Exit::Clean,
+            (0, _) => Exit::Other,
+            _ => Exit::Usage,
+        })
+    }
+}
+
+/// Loads the application of a manifest; its files are added to `files`.
+fn load_application(manifest: &Path, files: &mut Vec<PathBuf>) -> Result<Loaded, String> {
+    files.push(manifest.to_owned());
+    let application = config::load(manifest, &Overrides::default()).map_err(|mistakes| mistakes.to_string())?;
+    files.extend(application.settings.plugins.values().map(|plugin| plugin.component.clone()));
+    let missing = application.missing_components();
+    if !missing.is_empty() {
+        return Err(Mistakes { path: manifest.into(), mistakes: missing }.to_string());
+    }
+    let topology = Arc::new(application.topology.clone());
+    let plugins = PluginSet::load(&application.settings, &topology).map_err(|failure| {
+        let message = failure.message();
+        format!("{}: {message}", manifest.display())
+    })?;
+    Ok(Loaded { application, plugins })
+}
+
+/// What is wrong with a case, and what its plugins said.
+fn describe(played: &Played, path: &Path, lines: &LogLines) -> String {
+    let problems: Vec<String> = played
+        .problems
+        .iter()
+        .map(|problem| format!("{}:{}: {}", path.display(), problem.line, problem.text))
+        .collect();
+    let mut text = problems.join("\n");
+    let said = lines.take();
+    if !said.is_empty() {
+        text.push_str("\nlog:");
+        for line in said {
+            text.push_str("\n  ");
+            text.push_str(&line);
+        }
+    }
+    text
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}

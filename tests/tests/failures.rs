@@ -247,6 +247,38 @@ fn retry_waits_with_back_off_and_loses_nothing() {
 }
 
 #[test]
+fn what_other_tasks_did_is_not_repeated_when_a_record_fails_again() {
+    let processed = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&processed);
+    let plugins = NativePlugins::default().processor("fussy", move |_| {
+        let seen = Rc::clone(&seen);
+        NativeProcessor::answering(move |context, record, index| {
+            if record.value == Some(b"never") {
+                return Err(Reaction::Retry("the service is away".into()));
+            }
+            seen.set(seen.get() + 1);
+            context.forward_record(record, index);
+            Ok(())
+        })
+    });
+    let mut options = options(OnError::Fail);
+    // Nobody would commit in time, but for the next try.
+    options.settings.commit_interval = Duration::from_secs(3_600);
+    options.partitions.insert("in".to_owned(), 2);
+    let mut driver = TopologyDriver::new(topology(), Box::new(plugins), options);
+    driver.write("in", Some(0), &TestRecord::new("k", "never", 0));
+    driver.run_rounds(5).expect("the thread goes on");
+    for number in 0..10 {
+        driver.write("in", Some(1), &TestRecord::new("k", number.to_string(), 0));
+        driver.run_rounds(5).expect("the thread goes on");
+        driver.clock.advance(Duration::from_secs(30));
+        driver.run_rounds(5).expect("the thread goes on");
+    }
+    assert_eq!(processed.get(), 10, "each record of the other task is processed once");
+    assert_eq!(driver.read_texts("out").len(), 10);
+}
+
+#[test]
 fn a_task_that_waits_to_try_again_does_not_hold_up_the_others() {
     let plugins = NativePlugins::default().processor("fussy", move |_| {
         NativeProcessor::answering(move |context, record, index| {

@@ -30,6 +30,15 @@ pub use settings::{OnError, StreamThreadSettings};
 /// The changelog reader wakes nobody; a restore is a matter of batches that are there in a moment.
 const RESTORE_WAIT: Duration = Duration::from_millis(1);
 
+/// How often a retriable error that lasts is logged; it is tried again several times a second.
+const RETRY_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug)]
+struct Retrying {
+    since: Duration,
+    logged: Option<Duration>,
+}
+
 /// Everything outside that a stream thread uses.
 pub struct Ports {
     /// Tells the time.
@@ -90,8 +99,8 @@ pub struct StreamThread {
     /// Consumed positions of repartition topics that were committed and not purged yet.
     purgeable: BTreeMap<TopicPartition, Offset>,
     totals: Totals,
-    /// When the first of the retriable errors in a row happened.
-    retrying_since: Option<Duration>,
+    /// When the first of the retriable errors in a row happened, and when one was logged last.
+    retrying: Option<Retrying>,
 }
 
 impl StreamThread {
@@ -119,7 +128,7 @@ impl StreamThread {
             last_purge: now,
             purgeable: BTreeMap::new(),
             totals: Totals::default(),
-            retrying_since: None,
+            retrying: None,
         }
     }
 
@@ -161,7 +170,7 @@ impl StreamThread {
         match self.round() {
             Ok(round) => {
                 if !self.tasks.values().any(ActiveTask::is_commit_needed) {
-                    self.retrying_since = None;
+                    self.retrying = None;
                 }
                 Ok(round)
             }
@@ -177,15 +186,23 @@ impl StreamThread {
         self.ensure_producer()?;
         self.restore()?;
         let mut records = 0;
-        // Tasks take turns of one run each, so that one with much to do does not hold up the others.
         let wall_clock = self.ports.clock.wall_clock_time();
         let now = self.ports.clock.monotonic_time();
-        for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running) {
-            if self.recovery.back_off(task.id(), now).is_some() {
-                continue;
+        let due = self.recovery.take_due(now);
+        if !due.is_empty() {
+            // Should they fail again, everything since the last commit is abandoned: it must not be the work of others.
+            self.commit()?;
+        }
+        for id in due {
+            if let Some(task) = self.tasks.get_mut(&id).filter(|task| task.phase() == TaskPhase::Running) {
+                records += run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
             }
-            records += task.process(self.ports.consumer.as_mut(), &mut self.collector, (now, wall_clock))?;
-            task.punctuate(&mut self.collector, wall_clock)?;
+        }
+        // Tasks take turns of one run each, so that one with much to do does not hold up the others.
+        for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running) {
+            if self.recovery.back_off(task.id(), now).is_none() {
+                records += run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
+            }
         }
         self.totals.records_processed += records as u64;
         let committed = self.commit_if_due()?;
@@ -374,12 +391,16 @@ impl StreamThread {
         match error.kind() {
             Kind::Fatal => Err(error),
             Kind::Retriable => {
-                let since = *self.retrying_since.get_or_insert(now);
-                if now.saturating_sub(since) > self.settings.task_timeout {
+                let first = Retrying { since: now, logged: None };
+                let retrying = self.retrying.get_or_insert(first);
+                if now.saturating_sub(retrying.since) > self.settings.task_timeout {
                     let message = format!("retried for {:?} without success, give up", self.settings.task_timeout);
                     return Err(Error::fatal(message).caused_by(error));
                 }
-                tracing::warn!(thread = %self.name, error = %chain(&error), "will try again");
+                if retrying.logged.is_none_or(|logged| now.saturating_sub(logged) >= RETRY_LOG_INTERVAL) {
+                    retrying.logged = Some(now);
+                    tracing::warn!(thread = %self.name, error = %chain(&error), "trying again until it succeeds");
+                }
                 if self.collector.must_abandon() {
                     self.restart_tasks();
                 }
@@ -409,6 +430,18 @@ impl StreamThread {
         self.abandon_tasks();
         self.assignment.restart();
     }
+}
+
+/// A run of one task, and its punctuations.
+fn run(
+    task: &mut ActiveTask,
+    ports: &mut Ports,
+    collector: &mut RecordCollector,
+    now: (Duration, Timestamp),
+) -> Result<usize, TaskFailure> {
+    let records = task.process(ports.consumer.as_mut(), collector, now)?;
+    task.punctuate(collector, now.1)?;
+    Ok(records)
 }
 
 /// An error with its causes, in one line.

@@ -24,6 +24,8 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 struct BackOff {
     until: Duration,
     wait: Duration,
+    /// Whether it was tried again since.
+    is_over: bool,
     record: Option<Coordinates>,
 }
 
@@ -45,6 +47,16 @@ impl Recovery {
     /// How long the task still waits before it tries a record again; `None` when it need not.
     pub(super) fn back_off(&self, task: TaskId, now: Duration) -> Option<Duration> {
         self.back_off.get(&task)?.until.checked_sub(now).filter(|rest| !rest.is_zero())
+    }
+
+    /// The tasks whose wait is over; told once for each wait.
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<TaskId> {
+        let due = self.back_off.iter_mut().filter(|(_, back_off)| !back_off.is_over && back_off.until <= now);
+        due.map(|(task, back_off)| {
+            back_off.is_over = true;
+            *task
+        })
+        .collect()
     }
 
     /// Forgets tasks that are no longer here: another member may have better luck with them.
@@ -120,7 +132,7 @@ impl Recovery {
         let again = self.back_off.get(&failure.task).filter(|back_off| back_off.record == record);
         let wait = again.map_or(BACK_OFF_MIN, |back_off| (back_off.wait * 2).min(BACK_OFF_MAX));
         tracing::warn!(%failure, ?wait, "the processor asks to try the record again later");
-        self.back_off.insert(failure.task, BackOff { until: now + wait, wait, record });
+        self.back_off.insert(failure.task, BackOff { until: now + wait, wait, is_over: false, record });
     }
 
     /// A failure as an error, when the thread is ending anyway.

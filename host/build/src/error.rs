@@ -29,8 +29,8 @@ pub enum Error {
     },
     /// The directory holds no plugin.
     #[error(
-        "{} holds no plugin: name a directory with a Cargo.toml, a go.mod or a C source, a directory of such \
-         directories, or a core module",
+        "{} holds no plugin: name a directory with a Cargo.toml, package.json, pyproject.toml, go.mod or C source, a \
+         directory of such directories, or a core module",
         path.display()
     )]
     NoPlugin {
@@ -58,6 +58,14 @@ pub enum Error {
         tool: String,
         /// Why.
         error: io::Error,
+    },
+    /// A language's own project file doesn't say what it must.
+    #[error("{}: {reason}", path.display())]
+    Project {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
     },
     /// Cargo failed; it has said why.
     #[error("cargo could not compile {}; its messages are above", path.display())]

@@ -11,6 +11,10 @@ pub enum Language {
     Rust,
     /// A directory with a `go.mod`.
     Go,
+    /// A directory with a `package.json`: JavaScript or TypeScript.
+    JavaScript,
+    /// A directory with a `pyproject.toml`.
+    Python,
     /// A directory with a `.c` file in it, or in its folder `src`.
     C,
 }
@@ -23,6 +27,10 @@ impl Language {
             Some(Self::Rust)
         } else if directory.join("go.mod").is_file() {
             Some(Self::Go)
+        } else if directory.join("package.json").is_file() {
+            Some(Self::JavaScript)
+        } else if directory.join("pyproject.toml").is_file() {
+            Some(Self::Python)
         } else if !crate::c::sources(directory).is_empty() {
             Some(Self::C)
         } else {
@@ -36,6 +44,8 @@ impl fmt::Display for Language {
         f.write_str(match self {
             Self::Rust => "Rust",
             Self::Go => "Go",
+            Self::JavaScript => "JavaScript",
+            Self::Python => "Python",
             Self::C => "C",
         })
     }

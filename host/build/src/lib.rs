@@ -10,10 +10,14 @@ mod c;
 pub mod component;
 mod contract;
 mod error;
+mod fetched;
 mod go;
 mod install;
+mod javascript;
 mod language;
+mod python;
 mod rust;
+mod stamp;
 mod toolchain;
 
 use std::fs;
@@ -88,42 +92,53 @@ fn build_directory(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Ve
         return Err(Error::OneFileForMany { path: request.source.clone(), plugins: modules.len() });
     }
     let mut built = Vec::new();
-    for Module { name, path, directory } in modules {
+    for Made { name, path, form, directory } in modules {
         let module = fs::read(&path).map_err(|error| Error::Read { path: path.clone(), error })?;
-        let component = component::from_core_module(&module, request.world.as_deref(), &path)?;
+        let component = match form {
+            Form::Module => component::from_core_module(&module, request.world.as_deref(), &path)?,
+            Form::Component => module,
+        };
         let default = || directory.join("target/components").join(format!("{name}.wasm"));
         built.push(write(name.clone(), &component, &request.out.clone().unwrap_or_else(default))?);
     }
     Ok(built)
 }
 
-/// A core module that a compiler made.
+/// What a compiler made.
 #[derive(Clone, Debug)]
-struct Module {
+struct Made {
     /// The plugin's name.
     name: String,
     /// Where the compiler left it.
     path: PathBuf,
+    /// What it is.
+    form: Form,
     /// Beside which directory's sources the component goes.
     directory: PathBuf,
 }
 
-/// Compiles the plugin in `directory`, or, for a workspace of Rust plugins, all of them.
-fn compile(
-    language: Language,
-    directory: &Path,
-    may_install: bool,
-    report: &mut dyn FnMut(&str),
-) -> Result<Vec<Module>> {
-    let path = match language {
-        Language::Rust => return compile_rust(directory, report),
-        Language::Go => go::compile(directory, may_install, report)?,
-        Language::C => c::compile(directory, may_install, report)?,
-    };
-    Ok(vec![Module { name: name_of(directory), path, directory: directory.to_owned() }])
+/// What compilers make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A core module, which is yet to become a component.
+    Module,
+    /// A component.
+    Component,
 }
 
-fn compile_rust(directory: &Path, report: &mut dyn FnMut(&str)) -> Result<Vec<Module>> {
+/// Compiles the plugin in `directory`, or, for a workspace of Rust plugins, all of them.
+fn compile(language: Language, directory: &Path, may_install: bool, report: &mut dyn FnMut(&str)) -> Result<Vec<Made>> {
+    let (path, form) = match language {
+        Language::Rust => return compile_rust(directory, report),
+        Language::Go => (go::compile(directory, may_install, report)?, Form::Module),
+        Language::JavaScript => (javascript::build(directory, may_install, report)?, Form::Component),
+        Language::Python => (python::build(directory, may_install, report)?, Form::Component),
+        Language::C => (c::compile(directory, may_install, report)?, Form::Module),
+    };
+    Ok(vec![Made { name: name_of(directory), path, form, directory: directory.to_owned() }])
+}
+
+fn compile_rust(directory: &Path, report: &mut dyn FnMut(&str)) -> Result<Vec<Made>> {
     let toolchain = Toolchain::find(directory, report)?;
     report(&format!("compiling {} with {toolchain}", directory.display()));
     rust::compile(directory, &toolchain)
@@ -157,6 +172,16 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = fs::File::create(&part)?;
     file.write_all(bytes)?;
     fs::rename(&part, path)
+}
+
+/// The digest of some texts, in hexadecimal.
+fn digest_of(texts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    hexadecimal(&hash.finalize())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -6,15 +6,15 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::Module;
 use crate::error::{Error, Result};
 use crate::toolchain::{TARGET, Toolchain};
+use crate::{Form, Made};
 
 /// Compiles the plugin in `directory`, or every plugin of the workspace in it.
 ///
 /// Each package is compiled by itself: together they would share the features of what they depend on, and a plugin's
 /// digest would depend on its neighbours.
-pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
+pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
     let manifest = directory.join("Cargo.toml");
     let (workspace, manifests) = plugins_of(&manifest)?;
     let mut modules = Vec::new();
@@ -27,7 +27,7 @@ pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
     Ok(modules)
 }
 
-fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Module>> {
+fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
     let mut command = Command::new("cargo");
     command
         .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
@@ -80,7 +80,7 @@ fn makes_cdylib(package: &Value) -> bool {
 }
 
 /// The module that a message of cargo tells of, if it does.
-fn module_of(message: &str, workspace: &Path) -> Option<Module> {
+fn module_of(message: &str, workspace: &Path) -> Option<Made> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_cdylib = |kind: &Value| kind == "cdylib";
     let target = message.get("target")?;
@@ -90,7 +90,7 @@ fn module_of(message: &str, workspace: &Path) -> Option<Module> {
     let files = message.get("filenames")?.as_array()?.iter().filter_map(Value::as_str);
     let path = files.filter(|path| path.ends_with(".wasm")).map(PathBuf::from).next()?;
     let name = target.get("name")?.as_str()?.replace('_', "-");
-    Some(Module { name, path, directory: workspace.to_owned() })
+    Some(Made { name, path, form: Form::Module, directory: workspace.to_owned() })
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl fmt::Display for Toolchain {
 }
 
 /// Where cargo's work for guests is kept: with everything else that is built, or in the user's cache.
-fn guest_directory() -> Option<PathBuf> {
+pub(crate) fn guest_directory() -> Option<PathBuf> {
     let not_empty = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(target) = not_empty("CARGO_TARGET_DIR") {
         return Some(target.join("guest"));

@@ -48,7 +48,9 @@ export class Cache {
       const stored = this.handle.get(bytesOfBinary(key));
       // `undefined` is what another host binding may give for none.
       entry.value = stored == null ? null : stored.value;
-      entry.timestamp = stored == null ? -1 : Number(stored.timestamp);
+      entry.timestamp = stored == null ? -1 : stored.timestamp;
+      // The host's s64 comes as a number; in a column it is exact.
+      if (!Number.isSafeInteger(entry.timestamp)) this.readMany([entry], (_, __, exact) => (entry.timestamp = exact));
     }
     return entry;
   }
@@ -122,7 +124,7 @@ export class Cache {
       values: values.bytes,
       valueEnds: values.ends,
       nulls: isNull.includes(true) ? Uint8Array.from(isNull, Number) : NOTHING,
-      timestamps: packTimestamps(entries.map((entry) => Math.max(entry.timestamp, 0))),
+      timestamps: packTimestamps(entries.map(({ timestamp }) => (timestamp < 0 ? 0 : timestamp))),
     });
   }
 

@@ -99,9 +99,12 @@ export function bytesOfWords(words) {
   return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 }
 
-/** The s64 at `index` of words. Timestamps fit the safe integers. */
+/** The s64 at `index` of words: a number, or a bigint where no number is exact. */
 export function timestampAt(words, index) {
-  return (words[index * 2 + 1] | 0) * 4294967296 + words[index * 2];
+  const low = words[index * 2];
+  const high = words[index * 2 + 1] | 0;
+  const number = high * 4294967296 + low;
+  return Number.isSafeInteger(number) ? number : (BigInt(high) << 32n) | BigInt(low);
 }
 
 /** Timestamps, packed. */
@@ -109,8 +112,13 @@ export function packTimestamps(timestamps) {
   const words = new Uint32Array(timestamps.length * 2);
   for (let index = 0; index < timestamps.length; index++) {
     const timestamp = timestamps[index];
-    words[index * 2] = timestamp >>> 0;
-    words[index * 2 + 1] = Math.floor(timestamp / 4294967296);
+    if (typeof timestamp === "number") {
+      words[index * 2] = timestamp >>> 0;
+      words[index * 2 + 1] = Math.floor(timestamp / 4294967296);
+    } else {
+      words[index * 2] = Number(timestamp & 0xffffffffn);
+      words[index * 2 + 1] = Number(timestamp >> 32n);
+    }
   }
   return bytesOfWords(words);
 }

@@ -44,6 +44,10 @@ export class Fatal extends ProcessorError {
 
 /** What was thrown, in one line, with the causes that it names. */
 export function reasonOf(thrown) {
+  if (thrown === null) {
+    // What QuickJS throws when it has no memory left for an error.
+    return "null was thrown, or there is no memory left";
+  }
   if (!(thrown instanceof Error)) {
     return String(thrown);
   }
@@ -54,7 +58,7 @@ export function reasonOf(thrown) {
 /** What was thrown, with its stack, for the log. */
 export function traceOf(thrown) {
   if (!(thrown instanceof Error)) {
-    return `thrown: ${String(thrown)}`;
+    return `thrown: ${reasonOf(thrown)}`;
   }
   const head = `${thrown.name}: ${thrown.message}`;
   const stack = String(thrown.stack ?? "");

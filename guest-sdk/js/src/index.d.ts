@@ -1,6 +1,9 @@
 // What the package `@millstream/sdk` is to TypeScript, and the place where every word of it is explained.
 
-/** Milliseconds since the epoch. */
+/**
+ * Milliseconds since the epoch. One past 2^53, which no clock gives, is a bigint when the program runs, so that nothing is
+ * rounded in silence.
+ */
 export type Timestamp = number;
 
 /** Which time a punctuation follows: the task's stream time, or the time of the machine's clock. */
@@ -156,7 +159,7 @@ export type HeaderValue = Uint8Array | string | null;
 export interface RecordFields {
   key?: Uint8Array | string | null;
   value?: Uint8Array | string | null;
-  timestamp?: Timestamp;
+  timestamp?: Timestamp | bigint;
   headers?: Headers | Iterable<[string, HeaderValue]>;
 }
 
@@ -186,7 +189,7 @@ export class Record {
   withValue(value: Uint8Array | string | null): Record;
   withValue<T>(value: T, serde: Serde<T>): Record;
   /** With another timestamp; it must not be negative. */
-  withTimestamp(timestamp: Timestamp): Record;
+  withTimestamp(timestamp: Timestamp | bigint): Record;
   /** With other headers. */
   withHeaders(headers: Headers | Iterable<[string, HeaderValue]>): Record;
 }
@@ -303,7 +306,7 @@ export class KeyValueStore<K = BytesOut, V = BytesOut> {
   /** Sets the value of `key`; null deletes it. */
   put(key: Given<K>, value: Given<V> | null): void;
   /** As `put`, with another timestamp than that of the record. */
-  putAt(key: Given<K>, value: Given<V> | null, timestamp: Timestamp): void;
+  putAt(key: Given<K>, value: Given<V> | null, timestamp: Timestamp | bigint): void;
   /** Sets the values of many keys. */
   putMany(entries: Iterable<readonly [Given<K>, Given<V> | null]>): void;
   /** Sets the value of `key` if there is none; returns what was there, or null. */

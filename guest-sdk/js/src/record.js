@@ -108,8 +108,9 @@ function bytesOf(piece) {
 
 /** The timestamp, if it is one. */
 export function checkedTimestamp(timestamp) {
-  if (!Number.isSafeInteger(timestamp) || timestamp < 0) {
+  const isBig = typeof timestamp === "bigint" && timestamp < 2n ** 63n;
+  if (timestamp < 0 || !(isBig || Number.isSafeInteger(timestamp))) {
     throw new RangeError(`a timestamp is a whole number of milliseconds, not negative; ${timestamp} is none`);
   }
-  return timestamp;
+  return isBig && timestamp <= Number.MAX_SAFE_INTEGER ? Number(timestamp) : timestamp;
 }

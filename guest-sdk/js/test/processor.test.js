@@ -190,6 +190,8 @@ describe("a record", () => {
     assert.throws(() => short.withValue(1.5, integer), RangeError);
     assert.throws(() => short.withValue(7), /name a serde/);
     assert.throws(() => short.withTimestamp(-1), RangeError);
+    assert.throws(() => short.withTimestamp(2 ** 53), RangeError);
+    assert.equal(short.withTimestamp(7n).timestamp, 7);
     assert.equal(reason(() => short.withValue(2n ** 60n, long).valueAs(safeLong)), "the value is past the safe integers of JavaScript: read it as `long`");
   });
 
@@ -315,14 +317,15 @@ describe("a store", () => {
         ];
         for (const { key } of this.store.all()) this.store.delete(key);
         seen.push(this.store.approximateEntries());
-        this.store.putAt("x", 1, 77);
+        this.store.putAt("x", 1, 2n ** 53n + 1n);
+        for (const { timestamp } of this.store.all()) seen.push(timestamp);
         seen.push(this.store.getWithTimestamp("x").timestamp);
         context.forward(record.withValue(seen.join("|")));
       }
     }
     const test = new TestProcessor(Walker, { stores: ["store"] });
     test.process(record({}));
-    assert.deepEqual(values(test), ["a1 b2 ba3 c4 é5|c4 ba3 b2||b2 ba3|ba3 b2|4,,1|1||0|77"]);
+    assert.deepEqual(values(test), ["a1 b2 ba3 c4 é5|c4 ba3 b2||b2 ba3|ba3 b2|4,,1|1||0|9007199254740993|9007199254740993"]);
   });
 });
 

@@ -62,6 +62,9 @@ macro_rules! languages {
 
 languages! {
     rust => "conformance",
+    javascript => "conformance-js",
+    typescript => "conformance-ts",
+    python => "conformance-python",
 }
 
 #[test]

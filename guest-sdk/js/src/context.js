@@ -2,7 +2,7 @@
 
 import { Batch } from "./batch.js";
 import { Fatal, ProcessorError, reasonOf, traceOf } from "./error.js";
-import { log } from "./log.js";
+import { logError } from "./log.js";
 import { Output } from "./output.js";
 import { Record } from "./record.js";
 import { KeyValueStore } from "./store.js";
@@ -238,7 +238,7 @@ export function asProcessorError(thrown) {
   if (thrown instanceof ProcessorError) {
     return thrown;
   }
-  log.error(traceOf(thrown));
+  logError(traceOf(thrown));
   return new Fatal(reasonOf(thrown), { cause: thrown });
 }
 

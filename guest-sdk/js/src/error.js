@@ -55,13 +55,25 @@ export function reasonOf(thrown) {
   return thrown.cause === undefined ? own : `${own}: ${reasonOf(thrown.cause)}`;
 }
 
+/** A stack whose lines name the plugin's files, if the build has told where they are. */
+function readable(stack) {
+  const places = globalThis.millstreamPlaces;
+  if (places === undefined) {
+    return stack;
+  }
+  return stack.replace(/componentize-qjs:user\.js:(\d+):\d+/g, (whole, line) => {
+    const file = places.files[places.places[line * 2 - 2]];
+    return file === undefined ? whole : `${file}:${places.places[line * 2 - 1]}`;
+  });
+}
+
 /** What was thrown, with its stack, for the log. */
 export function traceOf(thrown) {
   if (!(thrown instanceof Error)) {
     return `thrown: ${reasonOf(thrown)}`;
   }
   const head = `${thrown.name}: ${thrown.message}`;
-  const stack = String(thrown.stack ?? "");
+  const stack = readable(String(thrown.stack ?? ""));
   // V8 begins the stack with the message, QuickJS doesn't.
   const own = stack.startsWith(head) ? stack : `${head}\n${stack}`;
   return own.trimEnd() + (thrown.cause === undefined ? "" : `\ncaused by ${traceOf(thrown.cause)}`);

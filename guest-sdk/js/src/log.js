@@ -23,3 +23,10 @@ export const log = {
   warn: (message) => write("warn", message),
   error: (message) => write("error", message),
 };
+
+/** Writes a text of several lines at level `error`, line by line. */
+export function logError(text) {
+  for (const line of text.split("\n")) {
+    log.error(line);
+  }
+}

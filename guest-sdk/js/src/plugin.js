@@ -2,7 +2,7 @@
 
 import { Batch } from "./batch.js";
 import { Fatal, ProcessorError, reasonOf, traceOf } from "./error.js";
-import { log } from "./log.js";
+import { logError } from "./log.js";
 import { packPieces } from "./output.js";
 import { encode } from "./serde.js";
 
@@ -67,7 +67,7 @@ export function plugin(contents) {
 /** The text of an error for an answer of the host that is an error with a text. */
 export function answerOf(thrown) {
   if (!(thrown instanceof ProcessorError)) {
-    log.error(traceOf(thrown));
+    logError(traceOf(thrown));
   }
   return reasonOf(thrown);
 }

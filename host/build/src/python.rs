@@ -226,7 +226,10 @@ fn componentize(directory: &Path, path: &[PathBuf], tools: &Path, work: &Path, o
     }
     command.arg("millstream_plugin").arg("-o").arg(out).current_dir(directory);
     // It would add the packages of an environment that is active, or of the system.
-    command.env("VIRTUAL_ENV", work.join("no-environment")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let environment = work.join("no-environment");
+    let none = environment.join("lib/site-packages");
+    fs::create_dir_all(&none).map_err(|error| Error::Write { path: none, error })?;
+    command.env("VIRTUAL_ENV", environment).env("PYTHONDONTWRITEBYTECODE", "1");
     fetched::run(&mut command, "componentize-py", directory)
 }
 

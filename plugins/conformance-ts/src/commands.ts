@@ -94,11 +94,11 @@ export class Commands implements Processor {
         return true;
       }
       case "bare": context.forward(record.withHeaders([])); return true;
-      case "to": context.forwardTo(this.child(this.children.find(({ name }) => name === operand)), record); return true;
+      case "to": context.forwardTo(this.child(this.children.find(({ name }) => name === operand), operand), record); return true;
       case "mixed":
-        context.forwardTo(this.child(this.children.at(0)), record.withValue("1"));
+        context.forwardTo(this.child(this.children.at(0), "first"), record.withValue("1"));
         answer("2");
-        context.forwardTo(this.child(this.children.at(-1)), record.withValue("3"));
+        context.forwardTo(this.child(this.children.at(-1), "last"), record.withValue("3"));
         return true;
       case "flood": for (let number = 0; number < Number(operand); number++) answer(String(number)); return true;
       case "nothing": return true;
@@ -213,8 +213,8 @@ export class Commands implements Processor {
     log.info("closed");
   }
 
-  private child(found: Child | undefined): Child {
-    if (found === undefined) throw new Fatal("there is no such child");
+  private child(found: Child | undefined, name: string): Child {
+    if (found === undefined) throw new Fatal(`there is no child \`${name}\``);
     return found;
   }
 }

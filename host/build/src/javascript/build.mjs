@@ -2,8 +2,9 @@
 // `javascript.rs`). It lies beside the `node_modules` that holds its tools. What went wrong goes to standard error, in the
 // tools' own words; what was read goes to standard output, as JSON.
 
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(import.meta.url);
@@ -19,7 +20,7 @@ const WORLDS = {
 };
 
 /** One file of the plugin and all that it imports; errors are printed with file, line and the line itself. */
-async function bundle(contents, outfile) {
+async function bundle(contents, outfile, sourcemap) {
   const result = await esbuild.build({
     stdin: { contents, resolveDir: directory, sourcefile: "plugin" },
     absWorkingDir: directory,
@@ -30,10 +31,8 @@ async function bundle(contents, outfile) {
     conditions: ["millstream"],
     target: "es2023",
     external: ["millstream:*"],
-    // Names and lines of the sources are what a stack in the log is read by.
-    keepNames: false,
     charset: "utf8",
-    sourcemap: "inline",
+    sourcemap,
     metafile: true,
     outfile,
     logLevel: "warning",
@@ -61,18 +60,60 @@ function exportsOf(worlds) {
   return lines.join("\n");
 }
 
+/**
+ * A line of the program that says where each line of it comes from, so that stacks in the log name the plugin's files: for
+ * each line the number of a file and a line in it, or -1.
+ */
+function placesOf(map) {
+  const { sources, mappings } = JSON.parse(readFileSync(map, "utf8"));
+  const files = sources.map((source) => relative(directory, resolve(work, source)));
+  let [file, line] = [0, 0];
+  const places = mappings.split(";").flatMap((segments) => {
+    let first = null;
+    for (const segment of segments.split(",")) {
+      const [, fileStep = 0, lineStep = 0] = decodeNumbers(segment);
+      file += fileStep;
+      line += lineStep;
+      if (segment !== "") first ??= [file, line + 1];
+    }
+    return first ?? [-1, 0];
+  });
+  return `globalThis.millstreamPlaces = ${JSON.stringify({ files, places })};\n`;
+}
+
+/** The numbers of a segment of a source map: base 64, five bits a digit, the lowest first, the sign last. */
+function decodeNumbers(segment) {
+  const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const numbers = [];
+  let [value, shift] = [0, 0];
+  for (const digit of segment) {
+    const bits = digits.indexOf(digit);
+    value |= (bits & 31) << shift;
+    shift += 5;
+    if ((bits & 32) === 0) {
+      numbers.push(value & 1 ? -(value >> 1) : value >> 1);
+      [value, shift] = [0, 0];
+    }
+  }
+  return numbers;
+}
+
 async function main() {
   const probe = `${work}/probe.mjs`;
-  await bundle(`export { default } from ${JSON.stringify("./" + entry)};`, probe);
+  await bundle(`export { default } from ${JSON.stringify("./" + entry)};`, probe, "inline");
   const worlds = await worldsOf(probe);
   const includes = worlds.map((world) => `include ${world};`).join(" ");
   writeFileSync(`${wit}/plugin.wit`, `package millstream:processor@0.1.0;\nworld plugin { ${includes} }\n`);
   const outfile = `${work}/plugin.mjs`;
-  const inputs = await bundle(exportsOf(worlds), outfile);
-  const { readFileSync } = await import("node:fs");
-  const jsSource = readFileSync(outfile, "utf8");
-  const made = await componentize({ witPath: wit, world: "plugin", jsSource, sync: true });
-  writeFileSync(component, made.component);
+  const inputs = await bundle(exportsOf(worlds), outfile, "external");
+  const jsSource = readFileSync(outfile, "utf8") + placesOf(`${outfile}.map`);
+  // Two components of the same source differ, because QuickJS seeds what it hashes with: keep the one that is there.
+  const made = `${work}/made.mjs`;
+  if (!existsSync(component) || !existsSync(made) || readFileSync(made, "utf8") !== jsSource) {
+    const result = await componentize({ witPath: wit, world: "plugin", jsSource, sync: true });
+    writeFileSync(component, result.component);
+    writeFileSync(made, jsSource);
+  }
   process.stdout.write(JSON.stringify({ worlds, inputs }));
 }
 

@@ -75,7 +75,7 @@ build: ## the host, with everything
 	cargo build $(EVERYTHING)
 
 plugins: build ## every sample plugin, as a component
-	@.ci/install guest
+	@.ci/install guest javascript python
 	$(MILLSTREAM) build plugins
 
 test: setup check unit sim e2e ## everything, real Kafka included
@@ -83,6 +83,8 @@ test: setup check unit sim e2e ## everything, real Kafka included
 unit: plugins ## what needs no broker: units, whole topologies with real plugins, the rules of the house
 	@for workspace in $(GUEST_WORKSPACES); do echo "testing $$workspace"; cargo test --release --manifest-path $$workspace; done
 	$(MILLSTREAM) test plugins
+	(cd guest-sdk/js && npm test --silent)
+	(cd guest-sdk/python && PYTHONPATH=src python3 -m unittest discover tests)
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
 sim: build ## seeded faults at every step of a commit: SEEDS=n (default 2000), SEED=x repeats one

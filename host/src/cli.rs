@@ -268,7 +268,7 @@ pub enum TopologyFormat {
 /// `millstream build`.
 #[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
-    /// The directory of a plugin (with a Cargo.toml, a go.mod or C sources) or of several, or a core module (.wasm).
+    /// The directory of a plugin (with a Cargo.toml, package.json, pyproject.toml, go.mod or C sources) or of several, or a core module (.wasm).
     #[arg(value_name = "SOURCE", default_value = ".")]
     pub source: PathBuf,
     /// Where the component is written.

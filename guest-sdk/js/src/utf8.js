@@ -45,7 +45,7 @@ export function bytesOfBinary(binary) {
 
 /** The UTF-8 of a text, as a binary string. Surrogates that are alone become U+FFFD. */
 export function binaryOfText(text) {
-  return isAscii(text) ? text : unescape(encodeURIComponent(text.toWellFormed()));
+  return isAscii(text) ? text : unescape(encodeURIComponent(text.toWellFormed?.() ?? text));
 }
 
 /** The UTF-8 of a text. Surrogates that are alone become U+FFFD. */

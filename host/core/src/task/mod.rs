@@ -1,6 +1,7 @@
 //! Tasks: one sub-topology times one partition number, the unit of work, state and assignment.
 
 mod dead_letter;
+mod failure;
 mod node_tree;
 mod partition_group;
 mod phase;
@@ -22,61 +23,13 @@ use crate::store::Stores;
 use crate::topology::{NodeIndex, SubTopology, Topology};
 
 use dead_letter::{DeadLetter, no_record};
+pub use failure::{ProcessingFailure, TaskFailure};
 pub use node_tree::LeftOut;
 use node_tree::{NodeTree, TreeFailure};
 pub use partition_group::{Next, PartitionGroup};
 pub use phase::TaskPhase;
 pub use record_queue::RecordQueue;
 use restore::TaskRestore;
-
-/// A task could not go on.
-#[derive(Debug)]
-pub enum TaskFailure {
-    /// A processor failed.
-    Processor(Box<ProcessingFailure>),
-    /// The broker or the disk failed.
-    Outside(Error),
-}
-
-/// A processor of a task failed: everything an operator needs to find the record and the culprit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessingFailure {
-    /// The task.
-    pub task: TaskId,
-    /// The node.
-    pub node: NodeIndex,
-    /// The node's name.
-    pub node_name: NodeName,
-    /// The records among which the failing one is, first and last; `None` outside of `process`.
-    pub between: Option<(Coordinates, Coordinates)>,
-    /// How it failed.
-    pub failure: ProcessorFailure,
-}
-
-impl ProcessingFailure {
-    /// The failing record, when it is known which one it is.
-    #[must_use]
-    pub fn record(&self) -> Option<&Coordinates> {
-        self.between.as_ref().filter(|(first, last)| first == last).map(|(first, _)| first)
-    }
-}
-
-impl std::fmt::Display for ProcessingFailure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "task {}: node `{}` ", self.task, self.node_name)?;
-        match &self.between {
-            None => write!(f, "{}", self.failure),
-            Some((first, last)) if first == last => write!(f, "at record {first} {}", self.failure),
-            Some((first, last)) => write!(f, "between {first} and {} {}", last.offset, self.failure),
-        }
-    }
-}
-
-impl From<Error> for TaskFailure {
-    fn from(error: Error) -> Self {
-        Self::Outside(error)
-    }
-}
 
 /// A record that is to be passed over because a processor failed on it before.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,15 @@
 //! A batch owns a few flat buffers, whatever its number of records: nothing is allocated for a single record. The
 //! layout of each column is the one of `wit/types.wit`, so that a batch crosses into a plugin by memory copies.
 
+mod headers;
+mod packed;
+
 use crate::id::Timestamp;
+
+pub use headers::{Headers, pack_header};
+pub use packed::{ColumnsError, PackedColumns};
+
+use headers::split_header_entry;
 
 /// Bit of [`RecordBatch::nulls`]: the record has no key.
 pub const KEY_IS_NULL: u8 = 1;
@@ -155,7 +163,7 @@ impl RecordBatch {
             return Headers::EMPTY;
         };
         let span = self.header_spans[found];
-        Headers { packed: &self.headers[span.start as usize..span.end as usize] }
+        Headers::from_packed(&self.headers[span.start as usize..span.end as usize])
     }
 
     fn null_bits(&self, index: usize) -> u8 {
@@ -178,7 +186,7 @@ impl RecordBatch {
         }
         if !record.headers.is_empty() {
             let start = self.headers.len() as u32;
-            self.headers.extend_from_slice(record.headers.packed);
+            self.headers.extend_from_slice(record.headers.packed());
             self.header_spans.push(HeaderSpan { record: index as u32, start, end: self.headers.len() as u32 });
         }
     }
@@ -286,249 +294,6 @@ pub struct Columns<'a> {
     pub nulls: &'a [u8],
 }
 
-/// Columns as a plugin hands them over: every one bytes, the numbers little-endian. Nothing in them is trusted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PackedColumns<'a> {
-    /// All keys.
-    pub keys: &'a [u8],
-    /// Where each key ends, 4 bytes each.
-    pub key_ends: &'a [u8],
-    /// All values.
-    pub values: &'a [u8],
-    /// Where each value ends, 4 bytes each.
-    pub value_ends: &'a [u8],
-    /// Each record's timestamp, 8 bytes each.
-    pub timestamps: &'a [u8],
-    /// One byte a record, or empty.
-    pub nulls: &'a [u8],
-    /// Sparse headers, or empty.
-    pub headers: &'a [u8],
-    /// For each record the row it descends from, 4 bytes each; empty when record `i` descends from row `i` of `parents`.
-    pub rows: &'a [u8],
-    /// The rows of the source run that the records of the plugin's input descend from; empty when there is no input.
-    pub parents: &'a [u32],
-}
-
-/// What is wrong with columns that a plugin handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ColumnsError {
-    /// A column has a length that does not fit the number of records.
-    #[error("column `{column}` has {found} bytes where {expected} are expected for {records} records")]
-    Length {
-        /// The column's name in `wit/types.wit`.
-        column: &'static str,
-        /// The bytes found.
-        found: usize,
-        /// The bytes expected.
-        expected: usize,
-        /// The number of records, which the timestamps tell.
-        records: usize,
-    },
-    /// The ends of a column decrease, or do not end where the bytes end.
-    #[error("column `{column}` does not ascend to the {bytes} bytes that it divides")]
-    Ends {
-        /// The column's name.
-        column: &'static str,
-        /// The bytes to be divided.
-        bytes: usize,
-    },
-    /// The headers column is malformed.
-    #[error("column `headers` is malformed: an entry is cut short, out of order or names a record that is not there")]
-    Headers,
-    /// A row is named that the input does not have.
-    #[error("column `rows` names row {row}, but the input has {rows} records")]
-    Row {
-        /// The row named.
-        row: u32,
-        /// The number of input records.
-        rows: usize,
-    },
-    /// A record has a timestamp below zero.
-    #[error("record {index} has the negative timestamp {timestamp}")]
-    Timestamp {
-        /// The record.
-        index: usize,
-        /// Its timestamp.
-        timestamp: Timestamp,
-    },
-}
-
-impl PackedColumns<'_> {
-    /// The number of records.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.timestamps.len() / 8
-    }
-
-    /// Whether there is no record.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn row(&self, index: usize) -> u32 {
-        let named = self.rows.as_chunks::<4>().0.get(index).map(|bytes| u32::from_le_bytes(*bytes) as usize);
-        self.parents.get(named.unwrap_or(index)).copied().unwrap_or(0)
-    }
-
-    fn check(&self) -> Result<(), ColumnsError> {
-        let records = self.len();
-        let length = |column, found: usize, expected| {
-            if found == expected { Ok(()) } else { Err(ColumnsError::Length { column, found, expected, records }) }
-        };
-        length("timestamps", self.timestamps.len(), records * 8)?;
-        length("key-ends", self.key_ends.len(), records * 4)?;
-        length("value-ends", self.value_ends.len(), records * 4)?;
-        if !self.nulls.is_empty() {
-            length("nulls", self.nulls.len(), records)?;
-        }
-        if !self.rows.is_empty() {
-            length("rows", self.rows.len(), records * 4)?;
-        }
-        check_ends("key-ends", self.keys.len(), self.key_ends)?;
-        check_ends("value-ends", self.values.len(), self.value_ends)?;
-        self.check_timestamps()?;
-        self.check_rows()?;
-        self.check_headers()
-    }
-
-    fn check_timestamps(&self) -> Result<(), ColumnsError> {
-        for (index, bytes) in self.timestamps.as_chunks::<8>().0.iter().enumerate() {
-            let timestamp = i64::from_le_bytes(*bytes);
-            if timestamp < 0 {
-                return Err(ColumnsError::Timestamp { index, timestamp });
-            }
-        }
-        Ok(())
-    }
-
-    /// A record forwarded by a punctuation descends from no row; otherwise each row must be one of the input.
-    fn check_rows(&self) -> Result<(), ColumnsError> {
-        let rows = self.parents.len();
-        if rows == 0 {
-            return Ok(());
-        }
-        if self.rows.is_empty() && self.len() > rows {
-            return Err(ColumnsError::Row { row: self.len() as u32 - 1, rows });
-        }
-        for bytes in self.rows.as_chunks::<4>().0 {
-            let row = u32::from_le_bytes(*bytes);
-            if row as usize >= rows {
-                return Err(ColumnsError::Row { row, rows });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_headers(&self) -> Result<(), ColumnsError> {
-        let mut rest = self.headers;
-        let mut last: Option<u32> = None;
-        while !rest.is_empty() {
-            let (record, entry, tail) = split_header_entry(rest).ok_or(ColumnsError::Headers)?;
-            let ascends = last.is_none_or(|last| last < record);
-            if !ascends || record as usize >= self.len() || !Headers::is_well_formed(entry) {
-                return Err(ColumnsError::Headers);
-            }
-            last = Some(record);
-            rest = tail;
-        }
-        Ok(())
-    }
-}
-
-/// The headers of one record. Packed: for each header the key's length (4 bytes, little-endian), the key, the value's
-/// length (4 bytes, `0xffff_ffff` for null), and the value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Headers<'a> {
-    packed: &'a [u8],
-}
-
-const NULL_LENGTH: u32 = u32::MAX;
-
-impl<'a> Headers<'a> {
-    /// No headers.
-    pub const EMPTY: Headers<'static> = Headers { packed: &[] };
-
-    /// Reads headers that were packed by [`pack_header`].
-    #[must_use]
-    pub fn from_packed(packed: &'a [u8]) -> Self {
-        debug_assert!(Self::is_well_formed(packed));
-        Self { packed }
-    }
-
-    /// The packed form.
-    #[must_use]
-    pub fn packed(&self) -> &'a [u8] {
-        self.packed
-    }
-
-    /// Whether there is no header.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.packed.is_empty()
-    }
-
-    /// Iterates over keys and values in their order; a key may occur again, a value may be null.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
-        let mut rest = self.packed;
-        std::iter::from_fn(move || {
-            let (header, tail) = split_header(rest)?;
-            rest = tail;
-            Some(header)
-        })
-    }
-
-    fn is_well_formed(packed: &[u8]) -> bool {
-        let mut rest = packed;
-        while let Some((_, tail)) = split_header(rest) {
-            rest = tail;
-        }
-        rest.is_empty()
-    }
-}
-
-impl std::fmt::Debug for Headers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lossy = |bytes| String::from_utf8_lossy(bytes);
-        f.debug_list().entries(self.iter().map(|(key, value)| (lossy(key), value.map(lossy)))).finish()
-    }
-}
-
-/// Appends a header to `packed`.
-pub fn pack_header(packed: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
-    packed.extend_from_slice(&(key.len() as u32).to_le_bytes());
-    packed.extend_from_slice(key);
-    let length = value.map_or(NULL_LENGTH, |value| value.len() as u32);
-    packed.extend_from_slice(&length.to_le_bytes());
-    packed.extend_from_slice(value.unwrap_or_default());
-}
-
-type Header<'a> = (&'a [u8], Option<&'a [u8]>);
-
-fn split_header(packed: &[u8]) -> Option<(Header<'_>, &[u8])> {
-    let (length, rest) = split_u32(packed)?;
-    let (key, rest) = rest.split_at_checked(length as usize)?;
-    let (length, rest) = split_u32(rest)?;
-    if length == NULL_LENGTH {
-        return Some(((key, None), rest));
-    }
-    let (value, rest) = rest.split_at_checked(length as usize)?;
-    Some(((key, Some(value)), rest))
-}
-
-/// Splits the first entry off a headers column: the record it belongs to, its headers, and the rest.
-fn split_header_entry(column: &[u8]) -> Option<(u32, &[u8], &[u8])> {
-    let (record, rest) = split_u32(column)?;
-    let (length, rest) = split_u32(rest)?;
-    let (entry, rest) = rest.split_at_checked(length as usize)?;
-    Some((record, entry, rest))
-}
-
-fn split_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let (head, rest) = bytes.split_first_chunk::<4>()?;
-    Some((u32::from_le_bytes(*head), rest))
-}
-
 fn null_bits_of(record: &Record<'_>) -> u8 {
     let key = if record.key.is_none() { KEY_IS_NULL } else { 0 };
     let value = if record.value.is_none() { VALUE_IS_NULL } else { 0 };
@@ -558,18 +323,6 @@ fn append_packed(bytes: &mut Vec<u8>, ends: &mut Vec<u32>, from: &[u8], from_end
     let base = bytes.len() as u32;
     bytes.extend_from_slice(from);
     ends.extend(from_ends.as_chunks::<4>().0.iter().map(|end| u32::from_le_bytes(*end) + base));
-}
-
-fn check_ends(column: &'static str, bytes: usize, ends: &[u8]) -> Result<(), ColumnsError> {
-    let mut last = 0;
-    for end in ends.as_chunks::<4>().0 {
-        let end = u32::from_le_bytes(*end);
-        if end < last {
-            return Err(ColumnsError::Ends { column, bytes });
-        }
-        last = end;
-    }
-    if last as usize == bytes { Ok(()) } else { Err(ColumnsError::Ends { column, bytes }) }
 }
 
 #[cfg(test)]

@@ -69,5 +69,9 @@ fn every_tenth_match_of_a_rule_is_told() {
         test.process(Record::default().with_key("rule").with_value(&value)).expect("process");
     }
     assert_eq!(test.take_forwarded().iter().map(|told| told.value::<i64>()).collect::<Vec<_>>(), [10, 20]);
-    assert_eq!((0..1_000_000).filter(|subject| fits(7, u64::wrapping_mul(*subject, SPREAD))).count() / 100, 9, "1 of 1 024");
+    assert_eq!(
+        (0..1_000_000).filter(|subject| fits(7, u64::wrapping_mul(*subject, SPREAD))).count() / 100,
+        9,
+        "1 of 1 024"
+    );
 }

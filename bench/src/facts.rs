@@ -16,7 +16,7 @@ pub const OTHERS: &str = "other load";
 /// All that is known before the first run.
 #[must_use]
 pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = machine_cores();
     let mut facts = vec![
         ("date", date()),
         ("machine", format!("{}, {cores} cores, {} GiB memory, Linux {}", processor(), memory_gib(), kernel())),
@@ -57,7 +57,7 @@ impl Busy {
     #[must_use]
     pub fn of_others(&self, engine_seconds: f64) -> (String, String) {
         let elapsed = self.at.elapsed().as_secs_f64();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let cores = machine_cores();
         let engines = engine_seconds / elapsed;
         let others = (machine_busy_seconds() - self.busy_seconds) / elapsed - engines;
         let text = format!(
@@ -73,6 +73,12 @@ fn line_of(path: &str, field: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(field))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// All of the machine's, not only those that this program is pinned to.
+fn machine_cores() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("processor")).count()
 }
 
 fn processor() -> String {

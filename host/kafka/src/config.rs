@@ -266,6 +266,8 @@ impl KafkaConfig {
         if exactly_once {
             // A record that waits longer than its transaction is lost with it.
             properties.insert("message.timeout.ms".to_owned(), timeout.clone());
+            // Nobody sees a record before its commit, which flushes.
+            properties.insert("linger.ms".to_owned(), "1000".to_owned());
             properties.insert("retry.backoff.ms".to_owned(), "20".to_owned());
             properties.insert("retry.backoff.max.ms".to_owned(), "200".to_owned());
         }
@@ -357,8 +359,12 @@ const RESTORE_DEFAULTS: &[(&str, &str)] = &[
 const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
-    // Large batches cost less; a commit flushes at once whatever this says.
-    ("linger.ms", "50"),
+    // Large batches cost less; a commit flushes at once whatever this says. 100 is Kafka Streams' default.
+    ("linger.ms", "100"),
+    // librdkafka has one request of a partition under way. What waits behind it for longer than `linger.ms` keeps its thread awake without
+    // a pause (bench/LOG.md), so a request goes out as soon as it is large enough to be cheap: 10 000 and 1 MB as they come, which
+    // the queue below rarely has for one partition.
+    ("batch.num.messages", "2500"),
     ("batch.size", "1000000"),
     // 100 000 and 1 GiB as they come; smaller was cheaper, and Java's `buffer.memory` is 32 MiB.
     ("queue.buffering.max.messages", "20000"),

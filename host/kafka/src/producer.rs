@@ -14,10 +14,14 @@ use crate::native::{NativeError, ProducerClient, Queued, Topic};
 const RECORDS_PER_POLL: u32 = 1000;
 /// How long one look at a full queue lasts: it drains by tens of thousands of records meanwhile.
 const FULL_QUEUE_POLL: Duration = Duration::from_millis(1);
-/// After so many looks the linger time is cut short: with many partitions no batch may fill up before the queue does.
-const LOOKS_BEFORE_FLUSH: u32 = 4;
-/// How long a flush waits before it looks for failures, which do not wake it.
-const FLUSH_SLICE: Duration = Duration::from_millis(50);
+/// After so many looks the linger time is cut short: with many partitions no batch may fill up before the queue does. Not sooner: see
+/// [`KafkaProducer::flush`].
+const LOOKS_BEFORE_FLUSH: u32 = 25;
+/// How long a flush may keep librdkafka from waiting for full batches.
+const FLUSH_PULSE: Duration = Duration::from_millis(1);
+/// How often a flush looks whether records were acknowledged, and after how many looks it pushes again in any case.
+const FLUSH_LOOK: Duration = Duration::from_micros(500);
+const LOOKS_BEFORE_PULSE: u32 = 20;
 /// How long an abort waits for the reports of the records that it has thrown away, before they are served: it does not end before.
 const ABORT_SLICE: Duration = Duration::from_millis(10);
 
@@ -140,16 +144,25 @@ impl Producer for KafkaProducer {
         Ok(())
     }
 
+    /// Sends what waits in pulses. librdkafka has one request of a partition under way, and while it is told to flush, its thread looks
+    /// without a pause whether the next may go: with a busy broker that cost several times what all the rest did (bench/LOG.md).
     fn flush(&mut self) -> Result<()> {
         let start = Instant::now();
         loop {
-            let is_empty = self.client.flush(FLUSH_SLICE);
+            let is_empty = self.client.flush(FLUSH_PULSE);
             self.check_deliveries()?;
             if is_empty {
                 return Ok(());
             }
             if start.elapsed() > self.timeout {
                 return Err(self.failed(NativeError::timed_out(), "flush the records sent"));
+            }
+            let waiting = self.client.queued();
+            for _ in 0..LOOKS_BEFORE_PULSE {
+                std::thread::sleep(FLUSH_LOOK);
+                if self.client.queued() < waiting {
+                    break;
+                }
             }
         }
     }

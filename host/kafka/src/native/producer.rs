@@ -192,6 +192,12 @@ impl ProducerClient {
         is_empty
     }
 
+    /// The records that were given and are not acknowledged; reports that were not served count too.
+    pub(crate) fn queued(&self) -> i32 {
+        // SAFETY: the handle lives.
+        unsafe { c::rd_kafka_outq_len(self.as_ptr()) }
+    }
+
     /// The first failed delivery since the last call.
     pub(crate) fn take_failure(&self) -> Option<DeliveryFailure> {
         self.reports.borrow_mut().failure.take()

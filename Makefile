@@ -16,6 +16,7 @@ APP_PLUGINS := plugins/words
 
 # Workspaces of their own, with tests that need neither Wasm nor the host.
 GUEST_WORKSPACES := $(wildcard plugins/Cargo.toml guest-sdk/rust/Cargo.toml)
+GO_MODULES := $(patsubst %/go.mod,%,$(wildcard guest-sdk/go/go.mod plugins/*/go.mod))
 
 # Tests are told apart by their name: kafka_* (and all of host/kafka) need a broker, sim* is the fault simulator, all others run anywhere.
 tests_in = $(notdir $(basename $(wildcard $(1:=/*.rs))) $(patsubst %/main.rs,%,$(wildcard $(1:=/*/main.rs))))
@@ -75,7 +76,7 @@ build: ## the host, with everything
 	cargo build $(EVERYTHING)
 
 plugins: build ## every sample plugin, as a component
-	@.ci/install guest javascript python
+	@.ci/install guest javascript python go c
 	$(MILLSTREAM) build plugins
 
 test: setup check unit sim e2e ## everything, real Kafka included
@@ -85,6 +86,8 @@ unit: plugins ## what needs no broker: units, whole topologies with real plugins
 	$(MILLSTREAM) test plugins
 	(cd guest-sdk/js && npm test --silent)
 	(cd guest-sdk/python && PYTHONPATH=src python3 -m unittest discover tests)
+	for module in $(GO_MODULES); do echo "testing $$module"; (cd $$module && go vet ./... && go test ./...); done
+	$(MAKE) -C guest-sdk/c/tests
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT_TESTS))
 
 sim: build ## seeded faults at every step of a commit: SEEDS=n (default 2000), SEED=x repeats one
@@ -107,6 +110,8 @@ check: ## formatting, lints and the rules of the house
 	cargo fmt --all --check
 	cargo clippy $(EVERYTHING) --all-targets -- -D warnings
 	for workspace in $(GUEST_WORKSPACES); do cargo fmt --all --check --manifest-path $$workspace; done
+	.ci/install go
+	unformatted="$$(gofmt -l $(GO_MODULES))"; [ -z "$$unformatted" ] || { echo "run gofmt -w on $$unformatted"; exit 1; }
 	$(CARGO_TEST) --test tidy
 	if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; else echo "cargo deny is not installed: deny.toml was not checked"; fi
 

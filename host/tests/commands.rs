@@ -21,7 +21,12 @@ fn millstream(arguments: &[&str]) -> Output {
 /// Runs the program and compares what it prints with `expected`.
 #[track_caller]
 fn check(arguments: &[&str], exit_code: i32, expected: &str) {
-    let output = millstream(arguments);
+    check_output(&millstream(arguments), exit_code, expected);
+}
+
+/// Compares what the program printed with `expected`.
+#[track_caller]
+fn check_output(output: &Output, exit_code: i32, expected: &str) {
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let said = format!("{out}{}{errors}", if errors.is_empty() { "" } else { "--- standard error\n" });
     assert_eq!(output.status.code(), Some(exit_code), "{said}");
@@ -42,6 +47,17 @@ fn help_tells_every_command_and_the_exit_codes() {
 fn each_command_has_its_help() {
     for command in ["run", "dev", "validate", "check", "inspect", "topology", "build", "new", "test"] {
         check(&[command, "--help"], 0, &format!("help-{command}.txt"));
+    }
+}
+
+#[test]
+fn a_missing_tool_chain_is_named_with_the_command_that_installs_it() {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
+    for plugin in ["sessions", "parse-readings"] {
+        let source = plugins.join(plugin).display().to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+        command.args(["build", &source]).env("PATH", "").env_remove("WASI_SDK_PATH");
+        check_output(&command.output().expect("the program runs"), 64, &format!("no-tool-chain-{plugin}.txt"));
     }
 }
 

@@ -17,24 +17,48 @@ use crate::error::{Error, Result};
 use crate::install::{self, Missing};
 use crate::language::Language;
 
-/// The SDK, by the names of its files.
-const SDK: [(&str, &str); 2] = [
-    ("millstream.h", include_str!("../../../guest-sdk/c/millstream.h")),
-    ("millstream.c", include_str!("../../../guest-sdk/c/millstream.c")),
+macro_rules! sdk {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_str!(concat!("../../../guest-sdk/c/", $name)))),+]
+    };
+}
+
+/// The SDK, by the names of its files; without what only native tests need.
+const SDK: [(&str, &str); 12] = sdk![
+    "millstream.h",
+    "ms_imports.h",
+    "ms_internal.h",
+    "ms_memory.h",
+    "ms_cache.c",
+    "ms_context.c",
+    "ms_json.c",
+    "ms_memory.c",
+    "ms_output.c",
+    "ms_record.c",
+    "ms_run.c",
+    "ms_store.c",
 ];
 
 /// What every plugin is compiled with: a library of calls (`reactor`), no line tables, names for backtraces.
-const FLAGS: [&str; 8] = [
+const FLAGS: [&str; 10] = [
     "--target=wasm32-wasi",
     "-mexec-model=reactor",
     "-std=c17",
-    "-O2",
+    // Across the files of the SDK and the plugin, as one program.
+    "-O3",
+    "-flto",
+    // Copying memory is one instruction; every runtime has it.
+    "-mbulk-memory",
     "-Wall",
     "-Wl,--strip-debug",
     // The stack below all data: overflowing it traps instead of overwriting.
     "-Wl,--stack-first",
     "-Wl,-z,stack-size=262144",
 ];
+
+/// The variant of wasi-libc's `printf` that formats all numbers. The usual one complains to standard error when it is given a
+/// `long double`, and that alone makes every plugin import WASI.
+const PRINTF: &str = "-lc-printscan-long-double";
 
 /// Compilers by the names under which systems have them, the newest first.
 const COMPILERS: [&str; 10] = [
@@ -46,7 +70,10 @@ const PACKAGES: [&str; 4] = ["clang-19", "lld-19", "wasi-libc", "libclang-rt-19-
 
 /// The sources of the plugin in `directory`, sorted; none if it is no plugin in C.
 pub(crate) fn sources(directory: &Path) -> Vec<PathBuf> {
-    let folders = [directory.to_owned(), directory.join("src")];
+    sources_in(&[directory, &directory.join("src")])
+}
+
+fn sources_in(folders: &[&Path]) -> Vec<PathBuf> {
     let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
     let paths = entries.filter_map(std::result::Result::ok).map(|entry| entry.path());
     let is_source = |path: &PathBuf| {
@@ -68,12 +95,13 @@ pub(crate) fn compile(directory: &Path, may_install: bool, report: &mut dyn FnMu
     let mut command = Command::new(&clang);
     command.args(FLAGS).args(flags(directory));
     command.arg("-I").arg(&sdk).arg("-I").arg(directory).arg("-o").arg(&module);
-    command.args(sources(directory)).arg(sdk.join("millstream.c"));
+    command.args(sources(directory)).args(sources_in(&[&sdk])).arg(PRINTF);
     let inputs = digest(directory, &sdk, &command)?;
     if module.is_file() && fs::read_to_string(&stamp).is_ok_and(|before| before == inputs) {
         return Ok(module);
     }
     report(&format!("compiling {} with {}", directory.display(), clang.to_string_lossy()));
+    fs::create_dir_all(&work).map_err(|error| Error::Write { path: work.clone(), error })?;
     let status = command.status();
     let status = status.map_err(|error| Error::Tool { tool: clang.to_string_lossy().into_owned(), error })?;
     if !status.success() {
@@ -86,7 +114,7 @@ pub(crate) fn compile(directory: &Path, may_install: bool, report: &mut dyn FnMu
 /// Where the SDK is: in the plugin's folder `sdk`, or unpacked beside what is built.
 fn sdk(directory: &Path, work: &Path) -> Result<PathBuf> {
     let own = directory.join("sdk");
-    if own.join("millstream.c").is_file() {
+    if own.join("millstream.h").is_file() {
         return Ok(own);
     }
     let unpacked = work.join("sdk");
@@ -115,31 +143,45 @@ fn rooted(flag: &str, directory: &Path) -> String {
     }
 }
 
-/// Tells whether anything has changed: all sources and headers of the directory and the SDK, and the command.
+/// Tells whether anything has changed: all sources and headers of the directory and the SDK, the headers in folders of the
+/// author's own flags, and the command.
 fn digest(directory: &Path, sdk: &Path, command: &Command) -> Result<String> {
     let mut digest = Sha256::new();
     digest.update(format!("{command:?}"));
-    let mut folders = vec![directory.to_owned(), sdk.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let read = |error| Error::Read { path: folder.clone(), error };
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(read)? {
-            paths.push(entry.map_err(read)?.path());
-        }
-        paths.sort();
-        for path in paths {
-            let is_target = path.file_name().is_some_and(|name| name == "target");
-            if path.is_dir() && !is_target {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
-                let bytes = fs::read(&path).map_err(|error| Error::Read { path: path.clone(), error })?;
-                digest.update(path.as_os_str().as_encoded_bytes());
-                digest.update((bytes.len() as u64).to_le_bytes());
-                digest.update(bytes);
-            }
+    for flag in flags(directory) {
+        if let Some(folder) = flag.strip_prefix("-I").map(PathBuf::from).filter(|folder| folder.is_dir()) {
+            digest_files(&folder, &mut digest)?;
         }
     }
+    let mut folders = vec![directory.to_owned(), sdk.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let below = digest_files(&folder, &mut digest)?;
+        folders.extend(below.into_iter().filter(|folder| folder.file_name().is_some_and(|name| name != "target")));
+    }
     Ok(crate::hexadecimal(&digest.finalize()))
+}
+
+/// Adds the sources and headers of a folder, and returns the folders in it.
+fn digest_files(folder: &Path, digest: &mut Sha256) -> Result<Vec<PathBuf>> {
+    let read = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Error::Read { path, error }
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(read(folder))? {
+        paths.push(entry.map_err(read(folder))?.path());
+    }
+    paths.sort();
+    let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
+    for path in files {
+        if path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
+            let bytes = fs::read(&path).map_err(read(&path))?;
+            digest.update(path.as_os_str().as_encoded_bytes());
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        }
+    }
+    Ok(folders)
 }
 
 /// A compiler that has a linker, a C library and its own run-time library for WebAssembly.

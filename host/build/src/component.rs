@@ -16,6 +16,8 @@ const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT_LAYER: u8 = 1;
 const CUSTOM_SECTION: u8 = 0;
 const EXPORT_SECTION: u8 = 7;
+/// What the texts begin with that say which interfaces a plugin means; `guest-sdk/go/millstream/processor.go` has them.
+const MEANT: &str = "millstream:plugin-exports/";
 /// What the names of the sections begin with in which a module says which world it is of.
 const METADATA_PREFIX: &[u8] = b"component-type";
 /// The module under which the first preview of WASI is imported.
@@ -33,13 +35,12 @@ pub fn from_core_module(module: &[u8], world: Option<&str>, path: &Path) -> Resu
     if let Some(world) = world {
         embed_world(&mut module, world, path)?;
     } else if !has_metadata(&module) {
-        let worlds = worlds_of_exports(&module);
-        if worlds.is_empty() {
+        let interfaces = exported_interfaces(&module);
+        if interfaces.is_empty() {
             return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
         }
-        for world in worlds {
-            embed_world(&mut module, world, path)?;
-        }
+        let world = world_of(&interfaces);
+        embed(&mut module, &[WIT_FILES.as_slice(), &[("plugin.wit", world.as_str())]].concat(), "plugin", path)?;
     }
     let encode = || {
         // Languages that know only the first preview of WASI import it by this name; for others the adapter is left out.
@@ -70,10 +71,15 @@ fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
     if !WORLDS.contains(&world) {
         return Err(Error::UnknownWorld { world: world.to_owned(), worlds: WORLDS.join(", ") });
     }
+    embed(module, &WIT_FILES, world, path)
+}
+
+/// Lets the module say that it is of `world`, which is described in `files`.
+fn embed(module: &mut Vec<u8>, files: &[(&str, &str)], world: &str, path: &Path) -> Result<()> {
     let mut embed = || {
         let mut sources = SourceMap::new();
-        for (name, text) in WIT_FILES {
-            sources.push_str(name, text);
+        for (name, text) in files {
+            sources.push_str(name, *text);
         }
         let mut resolve = Resolve::default();
         let group = sources.parse().map_err(|(_, error)| error)?;
@@ -84,21 +90,36 @@ fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
     embed().map_err(|error| Error::Encode { path: path.to_owned(), reason: format!("{error:#}") })
 }
 
+/// A world that imports what any of the worlds does (what the module doesn't use is left out), and exports `interfaces`.
+fn world_of(interfaces: &[&str]) -> String {
+    let imports = ["types", "context", "state", "log"].map(|interface| format!("import {interface}; "));
+    let exports: String = interfaces.iter().map(|interface| format!("export {interface}; ")).collect();
+    format!("package millstream:processor@0.1.0;\nworld plugin {{ {}{exports}}}\n", imports.concat())
+}
+
 /// Whether a custom section says which world the module is of.
 fn has_metadata(module: &[u8]) -> bool {
     let is_metadata = |section: &[u8]| split_name(section).is_some_and(|(name, _)| name.starts_with(METADATA_PREFIX));
     sections(module).any(|(id, section)| id == CUSTOM_SECTION && is_metadata(section))
 }
 
-/// The worlds of which a module exports functions: exports carry the names of their interfaces.
-fn worlds_of_exports(module: &[u8]) -> Vec<&'static str> {
+/// The interfaces of the contract that a module exports: exports carry the names of their interfaces. A language whose
+/// compiler exports all that is linked (Go) says besides, in texts in its memory, which of them the plugin means.
+fn exported_interfaces(module: &[u8]) -> Vec<&'static str> {
     let exports = sections(module).find(|(id, _)| *id == EXPORT_SECTION).map_or(&[][..], |(_, section)| section);
-    let exports_of = |world: &str| {
-        let interface = world.strip_prefix("plugin-").unwrap_or(world);
+    let interfaces = WORLDS.map(|world| world.strip_prefix("plugin-").unwrap_or(world));
+    let exported = interfaces.iter().filter(|interface| {
         let prefix = format!("millstream:processor/{interface}@");
-        exports.windows(prefix.len()).any(|window| window == prefix.as_bytes())
-    };
-    WORLDS.into_iter().filter(|world| exports_of(world)).collect()
+        contains(exports, prefix.as_bytes())
+    });
+    let exported: Vec<&'static str> = exported.copied().collect();
+    let meant = exported.iter().filter(|interface| contains(module, format!("{MEANT}{interface};").as_bytes()));
+    let meant: Vec<&'static str> = meant.copied().collect();
+    if meant.is_empty() { exported } else { meant }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The sections of a module. It ends where they can't be read: the encoder complains about that in better words.

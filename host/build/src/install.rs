@@ -47,18 +47,13 @@ impl Missing {
         for command in &self.commands {
             let line = command.join(" ");
             report(&format!("installing: {line}"));
-            let mut words = command.iter();
-            let mut process = match words.next() {
-                Some(apt) if apt == "apt-get" && !is_root() => {
-                    let mut sudo = Command::new("sudo");
-                    sudo.arg(apt);
-                    sudo
-                }
-                Some(program) => Command::new(program),
-                None => continue,
+            let is_done = run(command) || {
+                // The lists of packages may be old, or missing.
+                command.first().is_some_and(|program| program == "apt-get")
+                    && run(&["apt-get".to_owned(), "update".to_owned()])
+                    && run(command)
             };
-            let status = process.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null()).status();
-            if !status.is_ok_and(|status| status.success()) {
+            if !is_done {
                 return Err(Error::Install { command: line });
             }
         }
@@ -66,24 +61,41 @@ impl Missing {
     }
 }
 
+/// Runs a command, as root if it is apt-get.
+fn run(command: &[String]) -> bool {
+    let mut words = command.iter();
+    let Some(program) = words.next() else { return true };
+    let mut process = Command::new(program);
+    if program == "apt-get" && !is_root() {
+        process = Command::new("sudo");
+        process.arg(program);
+    }
+    let process = process.args(words).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+    process.status().is_ok_and(|status| status.success())
+}
+
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// What `find` finds. When something is missing, says what installs it; with `install` installs it and looks again.
+/// What `find` finds. When something is missing, says what installs it; with `install` installs it and looks again, until
+/// nothing is missing or the same is missing again.
 pub(crate) fn find<T>(
     install: bool,
     report: &mut dyn FnMut(&str),
     find: impl Fn() -> std::result::Result<T, Missing>,
 ) -> Result<T> {
-    let missing = match find() {
-        Ok(found) => return Ok(found),
-        Err(missing) => missing,
-    };
-    if !install || missing.commands.is_empty() {
-        return Err(Error::Missing(missing));
+    let mut installed = Vec::new();
+    loop {
+        let missing = match find() {
+            Ok(found) => return Ok(found),
+            Err(missing) => missing,
+        };
+        if !install || missing.commands.is_empty() || installed.contains(&missing) {
+            return Err(Error::Missing(missing));
+        }
+        missing.install(report)?;
+        installed.push(missing);
     }
-    missing.install(report)?;
-    find().map_err(Error::Missing)
 }

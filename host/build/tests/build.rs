@@ -43,6 +43,49 @@ fn a_workspace_of_plugins_becomes_components_and_a_second_build_changes_nothing(
 }
 
 #[test]
+fn plugins_in_go_and_c_become_components_and_a_second_build_changes_nothing() {
+    for name in ["sessions", "parse-readings"] {
+        let request = Request { source: plugins().join(name), ..Request::default() };
+        let built = build(&request, &mut |_| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(built.iter().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(), [name]);
+        assert!(built[0].path.ends_with(format!("{name}/target/components/{name}.wasm")), "{:?}", built[0].path);
+        let again = build(&request, &mut |_| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!again[0].is_new && again[0].digest == built[0].digest, "{again:?}");
+        assert_eq!(exports_of(&built[0].path), ["millstream:processor/processor@0.1.0"], "what it means, and no more");
+    }
+}
+
+/// The interfaces that a component exports.
+fn exports_of(path: &Path) -> Vec<String> {
+    let bytes = std::fs::read(path).expect("the component is there");
+    let Ok(wit_component::DecodedWasm::Component(resolve, world)) = wit_component::decode(&bytes) else {
+        panic!("{} is no component", path.display());
+    };
+    resolve.worlds[world].exports.keys().map(|key| resolve.name_world_key(key)).collect()
+}
+
+#[test]
+fn a_mistake_in_a_plugin_is_the_compiler_s_to_explain() {
+    let sources = [
+        ("wrong-c", &[("wrong.c", "#include \"millstream.h\"\nMS_PROCESSORS(wrong)\n")][..], "clang"),
+        (
+            "wrong-go",
+            &[("go.mod", "module wrong\n\ngo 1.26\n"), ("main.go", "package main\n\nfunc main() { wrong }\n")],
+            "go",
+        ),
+    ];
+    for (name, files, tool) in sources {
+        let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&source).expect("the directory for tests can be written");
+        for (file, text) in files {
+            std::fs::write(source.join(file), text).expect("the directory for tests can be written");
+        }
+        let refused = refusal(&Request { source, ..Request::default() });
+        assert_eq!(refused, format!("{tool} could not compile {name}; its messages are above"));
+    }
+}
+
+#[test]
 fn one_plugin_can_be_built_to_a_file_of_one_s_own() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deep/own.wasm");
     let request = Request { source: plugins().join("identity"), out: Some(out.clone()), ..Request::default() };

@@ -1,1 +1,0 @@
-// The Millstream SDK for plugins in C: the ABI.

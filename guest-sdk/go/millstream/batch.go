@@ -33,18 +33,32 @@ func (b *Batch) ValueEnds() []uint32 { return b.columns.ValueEnds }
 func (b *Batch) Timestamps() []int64 { return b.columns.Timestamps }
 
 // Record is the record at a row.
-func (b *Batch) Record(row int) Record {
+func (b *Batch) Record(row int) *Record {
+	record := new(Record)
+	b.read(record, row)
+	return record
+}
+
+// key is the bytes of the key at a row; none where it is null.
+func (b *Batch) key(row int) []byte {
+	start := uint32(0)
+	if row > 0 {
+		start = b.columns.KeyEnds[row-1]
+	}
+	return b.columns.Keys[start:b.columns.KeyEnds[row]]
+}
+
+// read makes a record the one at a row.
+func (b *Batch) read(record *Record, row int) {
 	c := &b.columns
 	keyStart, valueStart := uint32(0), uint32(0)
 	if row > 0 {
 		keyStart, valueStart = c.KeyEnds[row-1], c.ValueEnds[row-1]
 	}
 	keyEnd, valueEnd := c.KeyEnds[row], c.ValueEnds[row]
-	record := Record{
-		Key:       c.Keys[keyStart:keyEnd:keyEnd],
-		Value:     c.Values[valueStart:valueEnd:valueEnd],
-		Timestamp: c.Timestamps[row],
-	}
+	record.Key = c.Keys[keyStart:keyEnd:keyEnd]
+	record.Value = c.Values[valueStart:valueEnd:valueEnd]
+	record.Timestamp = c.Timestamps[row]
 	if len(c.Nulls) > 0 {
 		if c.Nulls[row]&host.NullKey != 0 {
 			record.Key = nil
@@ -53,17 +67,19 @@ func (b *Batch) Record(row int) Record {
 			record.Value = nil
 		}
 	}
+	record.Headers.packed = nil
 	if len(c.Headers) > 0 {
-		record.Headers = b.headers(row)
+		record.Headers.packed = b.headers(row)
 	}
-	return record
 }
 
-// Records walks over the records with their rows.
-func (b *Batch) Records() iter.Seq2[int, Record] {
-	return func(yield func(int, Record) bool) {
+// Records walks over the records with their rows. The record is good until the next one.
+func (b *Batch) Records() iter.Seq2[int, *Record] {
+	return func(yield func(int, *Record) bool) {
+		record := new(Record)
 		for row := range b.Len() {
-			if !yield(row, b.Record(row)) {
+			b.read(record, row)
+			if !yield(row, record) {
 				return
 			}
 		}
@@ -71,7 +87,7 @@ func (b *Batch) Records() iter.Seq2[int, Record] {
 }
 
 // headers finds the headers of a row. Rows ascend as a rule, so it goes on from where it was.
-func (b *Batch) headers(row int) Headers {
+func (b *Batch) headers(row int) []byte {
 	packed := b.columns.Headers
 	if row < b.headersRow {
 		b.headersAt = 0
@@ -82,12 +98,12 @@ func (b *Batch) headers(row int) Headers {
 		start := b.headersAt + 8
 		end := start + int(binary.LittleEndian.Uint32(packed[b.headersAt+4:]))
 		if owner == row {
-			return Headers{packed[start:end:end]}
+			return packed[start:end:end]
 		}
 		if owner > row {
 			break
 		}
 		b.headersAt = end
 	}
-	return Headers{}
+	return nil
 }

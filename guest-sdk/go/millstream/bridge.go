@@ -19,7 +19,7 @@ func init() {
 		batch := Batch{columns: columns}
 		records := make([]Record, batch.Len())
 		for row := range records {
-			records[row] = batch.Record(row)
+			batch.read(&records[row], row)
 		}
 		return records
 	}

@@ -3,12 +3,13 @@ package millstream
 import (
 	"bytes"
 	"math/bits"
+	"unsafe"
 
 	"millstream.dev/go/internal/host"
 )
 
 // What is known of a key's value.
-type known uint8
+type known uint32
 
 const (
 	// It has not been read.
@@ -17,20 +18,39 @@ const (
 	knownAbsent
 	// The value is there.
 	knownPresent
+	// A bit beside the others: it differs from the host's, or may.
+	isDirty known = 4
 )
 
-// state is the value of a key, as far as it is known.
+// state is the value of a key, as far as it is known. It has four fields: what is larger Go keeps in memory, and copies by a
+// call into the Wasm runtime.
 type state struct {
-	// It lies where the host put it, or in `written`; both stay for the time of the call.
-	value     []byte
-	timestamp int64
+	// Where the value is: where the host put it, or in `written`; both stay for the time of the call.
+	data      *byte
+	length    uint32
 	known     known
-	// Whether it differs from the host's, or may.
-	isDirty bool
+	timestamp int64
 }
 
-// empty is a value that is there; slices of nothing may be nil.
-var empty = []byte{}
+// empty is where a value without bytes is.
+var empty = new(byte)
+
+func presentState(value []byte, timestamp int64) state {
+	data := unsafe.SliceData(value)
+	if len(value) == 0 {
+		data = empty
+	}
+	return state{data: data, length: uint32(len(value)), known: knownPresent, timestamp: timestamp}
+}
+
+func (s *state) value() []byte {
+	if s.known&knownPresent == 0 {
+		return nil
+	}
+	return unsafe.Slice(s.data, s.length)
+}
+
+func (s *state) isDirty() bool { return s.known&isDirty != 0 }
 
 type cacheEntry struct {
 	key      []byte
@@ -55,6 +75,13 @@ type cache struct {
 	// Open addressing: the index of an entry plus one, or 0. Its length is a power of two.
 	table   []uint32
 	entries []cacheEntry
+	// The entry that was looked for last.
+	last uint32
+	// The current record's key, and its entry, if it has been read ahead: for that the table isn't asked.
+	recordKey   *byte
+	recordEntry uint32
+	// The entry of each row's key, if they have been read ahead.
+	rows []uint32
 	// Keys and values that were written here. When one of them grows it moves, and the old memory stays as long as it is
 	// seen.
 	keys    []byte
@@ -68,48 +95,74 @@ type cache struct {
 	columns host.Entries
 }
 
-func (c *cache) beginRecord() { c.journal = c.journal[:0] }
+func (c *cache) beginRecord() {
+	c.journal = c.journal[:0]
+	c.recordKey = nil
+}
+
+// beginRow begins the record at a row, whose key is given.
+func (c *cache) beginRow(row uint32, key []byte) {
+	c.journal = c.journal[:0]
+	c.recordKey = nil
+	if int(row) < len(c.rows) && len(key) > 0 {
+		c.recordKey, c.recordEntry = unsafe.SliceData(key), c.rows[row]
+	}
+}
 
 func hashOf(key []byte) uint32 {
-	hash := uint64(len(key)) * 0x9e3779b97f4a7c15
-	for len(key) >= 8 {
-		word := uint64(key[0]) | uint64(key[1])<<8 | uint64(key[2])<<16 | uint64(key[3])<<24 |
-			uint64(key[4])<<32 | uint64(key[5])<<40 | uint64(key[6])<<48 | uint64(key[7])<<56
-		hash = bits.RotateLeft64(hash^word, 29) * 0xbf58476d1ce4e5b9
-		key = key[8:]
+	rest, data := len(key), unsafe.Pointer(unsafe.SliceData(key))
+	hash := uint64(rest) * 0x9e3779b97f4a7c15
+	for rest >= 8 {
+		hash = bits.RotateLeft64(hash^*(*uint64)(data), 29) * 0xbf58476d1ce4e5b9
+		rest, data = rest-8, unsafe.Add(data, 8)
 	}
 	word := uint64(0)
-	for _, b := range key {
-		word = word<<8 | uint64(b)
+	for at := range rest {
+		word = word<<8 | uint64(*(*byte)(unsafe.Add(data, at)))
 	}
 	hash = (hash ^ word) * 0x94d049bb133111eb
 	return uint32(hash>>32) ^ uint32(hash)
 }
 
 // entry finds the entry of a key, or makes one of which nothing is known.
-func (c *cache) entry(key []byte) uint32 {
+func (c *cache) entry(key []byte) *cacheEntry {
+	if c.recordKey != nil && unsafe.SliceData(key) == c.recordKey {
+		if entry := &c.entries[c.recordEntry]; len(entry.key) == len(key) {
+			c.last = c.recordEntry
+			return entry
+		}
+	}
 	if len(c.table) < 2*(len(c.entries)+1) {
 		c.grow()
 	}
 	hash := hashOf(key)
 	mask := uint32(len(c.table) - 1)
 	slot := hash & mask
-	for {
-		index := c.table[slot]
-		if index == 0 {
-			break
-		}
+	for index := c.table[slot]; index != 0; index = c.table[slot] {
 		entry := &c.entries[index-1]
 		if entry.hash == hash && bytes.Equal(entry.key, key) {
-			return index - 1
+			c.last = index - 1
+			return entry
 		}
 		slot = (slot + 1) & mask
 	}
-	start := len(c.keys)
+	return c.add(key, hash, slot)
+}
+
+func (c *cache) add(key []byte, hash, slot uint32) *cacheEntry {
+	start, length := len(c.keys), len(c.entries)
 	c.keys = append(c.keys, key...)
-	c.entries = append(c.entries, cacheEntry{key: c.keys[start:len(c.keys):len(c.keys)], hash: hash, slot: slot})
-	c.table[slot] = uint32(len(c.entries))
-	return uint32(len(c.entries) - 1)
+	if length < cap(c.entries) {
+		c.entries = c.entries[:length+1]
+	} else {
+		c.entries = append(c.entries, cacheEntry{})
+	}
+	entry := &c.entries[length]
+	entry.key, entry.hash, entry.slot, entry.isWanted = c.keys[start:len(c.keys):len(c.keys)], hash, slot, false
+	entry.state = state{}
+	c.last = uint32(length)
+	c.table[slot] = uint32(length + 1)
+	return entry
 }
 
 func (c *cache) grow() {
@@ -128,81 +181,95 @@ func (c *cache) grow() {
 
 // get is the value of a key and its timestamp; it asks the host if it is not known.
 func (c *cache) get(key []byte) (Value, int64) {
-	state := &c.entries[c.entry(key)].state
+	state := &c.entry(key).state
 	if state.known == knownNothing {
 		value, timestamp, found := c.handle.Get(key)
 		*state = stateOf(value, timestamp, found)
 	}
-	if state.known == knownAbsent {
+	if state.known&knownPresent == 0 {
 		return nil, -1
 	}
-	return state.value, state.timestamp
+	return state.value(), state.timestamp
 }
 
 func stateOf(value []byte, timestamp int64, found bool) state {
 	if !found {
 		return state{known: knownAbsent, timestamp: -1}
 	}
-	return state{known: knownPresent, value: value, timestamp: timestamp}
+	return presentState(value, timestamp)
 }
 
 // put notes a write; a nil value deletes.
 func (c *cache) put(key, value []byte, timestamp int64) {
-	index := c.entry(key)
-	written := state{known: knownAbsent, timestamp: timestamp, isDirty: true}
-	if value != nil {
-		start := len(c.written)
-		c.written = append(c.written, value...)
-		written.known = knownPresent
-		if written.value = c.written[start:len(c.written):len(c.written)]; len(value) == 0 {
-			written.value = empty
-		}
+	entry := c.entry(key)
+	before := &entry.state
+	c.journal = append(c.journal, replaced{c.last, *before})
+	if !before.isDirty() {
+		c.dirty = append(c.dirty, c.last)
 	}
-	state := &c.entries[index].state
-	c.journal = append(c.journal, replaced{index, *state})
-	if !state.isDirty {
-		c.dirty = append(c.dirty, index)
+	if value == nil {
+		*before = state{known: knownAbsent | isDirty, timestamp: timestamp}
+		return
 	}
-	*state = written
+	start := len(c.written)
+	c.written = append(c.written, value...)
+	*before = presentState(c.written[start:], timestamp)
+	before.known |= isDirty
+}
+
+// wantRow is want for the key of a row.
+func (c *cache) wantRow(row int, key []byte) {
+	if row == 0 {
+		c.rows = c.rows[:0]
+	}
+	c.want(key)
+	c.rows = append(c.rows, c.last)
 }
 
 // want notes that the value of a key is to be read by readWanted, if it is not known.
 func (c *cache) want(key []byte) {
-	index := c.entry(key)
-	entry := &c.entries[index]
+	entry := c.entry(key)
 	if entry.state.known == knownNothing && !entry.isWanted {
 		entry.isWanted = true
-		c.wanted = append(c.wanted, index)
+		c.wanted = append(c.wanted, c.last)
 	}
 }
 
 // readWanted reads what is wanted in one call.
 func (c *cache) readWanted() {
-	c.readMany(c.wanted, func(index uint32, state state) {
-		c.entries[index].state = state
-		c.entries[index].isWanted = false
-	})
+	found := c.readMany(c.wanted)
+	for position, index := range c.wanted {
+		entry := &c.entries[index]
+		entry.state, entry.isWanted = found.state(position), false
+	}
 	c.wanted = c.wanted[:0]
 }
 
-// readMany reads entries from the host, and gives what is known of each to take.
-func (c *cache) readMany(wanted []uint32, take func(index uint32, state state)) {
+// found is what readMany has found.
+type found host.Values
+
+// state is what is known of the entry at a position.
+func (f *found) state(position int) state {
+	if len(f.Nulls) > 0 && f.Nulls[position] != 0 {
+		return state{known: knownAbsent, timestamp: -1}
+	}
+	start := uint32(0)
+	if position > 0 {
+		start = f.ValueEnds[position-1]
+	}
+	return presentState(f.Values[start:f.ValueEnds[position]], f.Timestamps[position])
+}
+
+// readMany reads entries from the host.
+func (c *cache) readMany(wanted []uint32) found {
 	if len(wanted) == 0 {
-		return
+		return found{}
 	}
 	c.columns.Reset()
 	for _, index := range wanted {
-		c.columns.Keys = append(c.columns.Keys, c.entries[index].key...)
-		c.columns.KeyEnds = append(c.columns.KeyEnds, uint32(len(c.columns.Keys)))
+		c.columns.PushKey(c.entries[index].key)
 	}
-	found := c.handle.GetMany(c.columns.Keys, c.columns.KeyEnds)
-	start := uint32(0)
-	for position, index := range wanted {
-		end := found.ValueEnds[position]
-		isNull := len(found.Nulls) > 0 && found.Nulls[position] != 0
-		take(index, stateOf(found.Values[start:end:end], found.Timestamps[position], !isNull))
-		start = end
-	}
+	return found(c.handle.GetMany(c.columns.Keys, c.columns.KeyEnds))
 }
 
 // writeBack gives all writes to the host. The current record may go on, and may still be taken back.
@@ -214,13 +281,9 @@ func (c *cache) writeBack() {
 	c.columns.Reset()
 	for _, index := range c.dirty {
 		entry := &c.entries[index]
-		if entry.state.isDirty {
-			value := entry.state.value
-			if entry.state.known != knownPresent {
-				value = nil
-			}
-			c.columns.Push(entry.key, value, max(entry.state.timestamp, 0))
-			entry.state.isDirty = false
+		if entry.state.isDirty() {
+			c.columns.Push(entry.key, entry.state.value(), max(entry.state.timestamp, 0))
+			entry.state.known &^= isDirty
 		}
 	}
 	c.dirty = c.dirty[:0]
@@ -229,7 +292,7 @@ func (c *cache) writeBack() {
 	}
 	// What the record replaced is no longer what the host has: undoing makes the entry dirty.
 	for index := range c.journal {
-		c.journal[index].state.isDirty = true
+		c.journal[index].state.known |= isDirty
 	}
 }
 
@@ -243,11 +306,10 @@ func (c *cache) learnReplaced() {
 			wanted = append(wanted, c.journal[position].entry)
 		}
 	}
-	next := 0
-	c.readMany(wanted, func(_ uint32, state state) {
-		c.journal[positions[next]].state = state
-		next++
-	})
+	found := c.readMany(wanted)
+	for index, position := range positions {
+		c.journal[position].state = found.state(index)
+	}
 }
 
 // takeBack undoes what the current record wrote.
@@ -255,7 +317,7 @@ func (c *cache) takeBack() {
 	for position := len(c.journal) - 1; position >= 0; position-- {
 		undone := &c.journal[position]
 		c.entries[undone.entry].state = undone.state
-		if undone.state.isDirty {
+		if undone.state.isDirty() {
 			c.dirty = append(c.dirty, undone.entry)
 		}
 	}
@@ -276,7 +338,7 @@ func (c *cache) end() {
 	for index := range c.entries {
 		c.table[c.entries[index].slot] = 0
 	}
-	c.entries = c.entries[:0]
+	c.entries, c.rows, c.recordKey = c.entries[:0], c.rows[:0], nil
 	c.keys, c.written = c.keys[:0], c.written[:0]
 	c.dirty, c.journal = c.dirty[:0], c.journal[:0]
 }

@@ -69,10 +69,10 @@ type failure struct {
 }
 
 // Forward forwards a record to every child. Children get it after the call; see wit/context.wit.
-func (c *Context) Forward(record Record) { c.output.push(host.AllChildren, &record, c.row) }
+func (c *Context) Forward(record *Record) { c.output.push(host.AllChildren, record, c.row) }
 
 // ForwardTo forwards a record to one child.
-func (c *Context) ForwardTo(child Child, record Record) { c.output.push(child.index, &record, c.row) }
+func (c *Context) ForwardTo(child Child, record *Record) { c.output.push(child.index, record, c.row) }
 
 // Schedule calls the punctuator every interval. By stream time first as soon as the stream time is known, by wall-clock
 // time after one interval; intervals that nobody had time for are skipped. The error says that the interval is less than
@@ -116,7 +116,7 @@ func (c *Context) Commit() { c.host.Commit() }
 // is taken back if it fails. It returns false when the rest of the batch must not be processed. For
 // BatchProcessor.ProcessBatch; rows must ascend.
 func (c *Context) Row(batch *Batch, row int, work func() error) bool {
-	c.beginRow(uint32(row), batch.columns.Timestamps[row])
+	c.beginRow(uint32(row), batch.key(row), batch.columns.Timestamps[row])
 	if err := work(); err != nil {
 		return c.fail(err)
 	}
@@ -124,16 +124,16 @@ func (c *Context) Row(batch *Batch, row int, work func() error) bool {
 	return true
 }
 
-func (c *Context) beginRow(row uint32, timestamp int64) {
+func (c *Context) beginRow(row uint32, key []byte, timestamp int64) {
 	c.row = row
 	c.timestamp = timestamp
 	for _, store := range c.stores {
-		store.cache.beginRecord()
+		store.cache.beginRow(row, key)
 	}
 }
 
 func (c *Context) endRow() {
-	if c.output.isLarge() {
+	if c.output.bytes > handOverBytes {
 		c.output.handOver(c.host)
 	}
 }

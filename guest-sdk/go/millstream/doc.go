@@ -11,7 +11,7 @@
 //	)
 //
 //	// Splits a text into words.
-//	func split(record millstream.Record, context *millstream.Context) error {
+//	func split(record *millstream.Record, context *millstream.Context) error {
 //		text, err := record.Value.Text()
 //		if err != nil {
 //			return millstream.DeadLetter("the line: %w", err)

@@ -115,7 +115,7 @@ func exportInit(processor, processorLen, node, nodeLen, task, taskLen, config, c
 		Config:    settings,
 		Children:  textsAt(children, childrenLen),
 		Stores:    textsAt(stores, storesLen),
-	}, host.Wasm{}, nil)
+	}, host.Context{}, nil)
 	if err != nil {
 		return refusal(err)
 	}

@@ -2,6 +2,8 @@ package millstream
 
 import (
 	"encoding/binary"
+	"slices"
+	"unsafe"
 
 	"millstream.dev/go/internal/host"
 )
@@ -19,23 +21,69 @@ type segment struct {
 
 func (s *segment) len() int { return len(s.columns.Timestamps) }
 
-func (s *segment) bytes() int {
-	return len(s.columns.Keys) + len(s.columns.Values) + len(s.columns.Headers)
-}
-
-func (s *segment) push(record *Record) {
+// push appends a record that descends from a row.
+func (s *segment) push(record *Record, row uint32) {
 	c := &s.columns
-	c.Keys = append(c.Keys, record.Key...)
-	c.KeyEnds = append(c.KeyEnds, uint32(len(c.Keys)))
-	c.Values = append(c.Values, record.Value...)
-	c.ValueEnds = append(c.ValueEnds, uint32(len(c.Values)))
+	keys, values, length := len(c.Keys)+len(record.Key), len(c.Values)+len(record.Value), len(c.Timestamps)
+	if keys > cap(c.Keys) || values > cap(c.Values) || length == cap(c.Timestamps) || length == cap(c.KeyEnds) ||
+		length == cap(c.ValueEnds) || length >= cap(s.rows) {
+		s.grow(keys, values, length+1)
+	}
+	// In place: to append would be a call for each column.
+	copyBytes(c.Keys[:keys][len(c.Keys):], record.Key)
+	c.Keys = c.Keys[:keys]
+	copyBytes(c.Values[:values][len(c.Values):], record.Value)
+	c.Values = c.Values[:values]
+	c.KeyEnds = c.KeyEnds[:length+1]
+	c.KeyEnds[length] = uint32(keys)
+	c.ValueEnds = c.ValueEnds[:length+1]
+	c.ValueEnds[length] = uint32(values)
 	if record.Key == nil || record.Value == nil || len(c.Nulls) > 0 {
 		s.pushNulls(record)
 	}
 	if len(record.Headers.packed) > 0 {
-		c.Headers = appendHeaders(c.Headers, s.len(), record.Headers)
+		c.Headers = appendHeaders(c.Headers, length, record.Headers)
 	}
-	c.Timestamps = append(c.Timestamps, record.Timestamp)
+	c.Timestamps = c.Timestamps[:length+1]
+	c.Timestamps[length] = record.Timestamp
+	if row != noRow {
+		s.rows = s.rows[:length+1]
+		s.rows[length] = row
+	}
+}
+
+// grow makes room for so many bytes and records.
+func (s *segment) grow(keys, values, length int) {
+	c := &s.columns
+	c.Keys = slices.Grow(c.Keys, keys-len(c.Keys))
+	c.Values = slices.Grow(c.Values, values-len(c.Values))
+	c.KeyEnds = slices.Grow(c.KeyEnds, length-len(c.KeyEnds))
+	c.ValueEnds = slices.Grow(c.ValueEnds, length-len(c.ValueEnds))
+	c.Timestamps = slices.Grow(c.Timestamps, length-len(c.Timestamps))
+	s.rows = slices.Grow(s.rows, length-len(s.rows))
+}
+
+// copyBytes is copy for two of the same length; quicker for a few bytes, because to copy is a call into the Wasm runtime.
+func copyBytes(to, from []byte) {
+	length := len(from)
+	at, source := unsafe.Pointer(unsafe.SliceData(to)), unsafe.Pointer(unsafe.SliceData(from))
+	switch {
+	case length > 32:
+		copy(to, from)
+	case length >= 8:
+		for done := 0; done+8 <= length; done += 8 {
+			*(*uint64)(unsafe.Add(at, done)) = *(*uint64)(unsafe.Add(source, done))
+		}
+		// The last words overlap those before them, here and below.
+		*(*uint64)(unsafe.Add(at, length-8)) = *(*uint64)(unsafe.Add(source, length-8))
+	case length >= 4:
+		*(*uint32)(at) = *(*uint32)(source)
+		*(*uint32)(unsafe.Add(at, length-4)) = *(*uint32)(unsafe.Add(source, length-4))
+	default:
+		for done := range length {
+			*(*byte)(unsafe.Add(at, done)) = *(*byte)(unsafe.Add(source, done))
+		}
+	}
 }
 
 // appendHeaders appends the entry of a record to a column of headers, if it has some.
@@ -95,6 +143,8 @@ type output struct {
 	// Whether the order between children must be kept: when there is one record, or none. With many records nobody can
 	// see it (wit/context.wit), so the records for each child are collected by themselves.
 	sequenced bool
+	// About how many bytes it holds.
+	bytes int
 }
 
 // noRow is the row of what is forwarded in a punctuation.
@@ -104,11 +154,8 @@ func (o *output) push(child int, record *Record, row uint32) {
 	if o.last >= o.used || o.segments[o.last].child != child {
 		o.last = o.find(child)
 	}
-	s := &o.segments[o.last]
-	s.push(record)
-	if row != noRow {
-		s.rows = append(s.rows, row)
-	}
+	o.bytes += len(record.Key) + len(record.Value) + len(record.Headers.packed)
+	o.segments[o.last].push(record, row)
 }
 
 // find is the segment for a child; it opens one where there is none.
@@ -152,7 +199,7 @@ func (o *output) clear() {
 	for index := range o.used {
 		o.segments[index].truncate(0)
 	}
-	o.used, o.last = 0, 0
+	o.used, o.last, o.bytes = 0, 0, 0
 }
 
 func (o *output) handOver(context host.Context) {
@@ -162,12 +209,4 @@ func (o *output) handOver(context host.Context) {
 		}
 	}
 	o.clear()
-}
-
-func (o *output) isLarge() bool {
-	bytes := 0
-	for index := range o.used {
-		bytes += o.segments[index].bytes()
-	}
-	return bytes > handOverBytes
 }

@@ -3,7 +3,7 @@ package millstream
 // Record is one record. The With methods give changed copies, and what they don't change is passed along: timestamp and
 // headers too, as in Kafka Streams.
 //
-// The bytes of a record that came in live as long as the call that brought it: copy what is to be kept (bytes.Clone).
+// A record that came in, and its bytes, live as long as the call that brought it: copy what is to be kept (bytes.Clone).
 type Record struct {
 	// Key is nil if there is no key.
 	Key Key
@@ -15,26 +15,24 @@ type Record struct {
 	Headers Headers
 }
 
+// Each With function names all fields: copying a whole Record is a call into the Wasm runtime, and several fields are not.
+
 // WithKey is the record with another key; nil for none.
-func (r Record) WithKey(key []byte) Record {
-	r.Key = key
-	return r
+func (r *Record) WithKey(key []byte) *Record {
+	return &Record{Key: key, Value: r.Value, Timestamp: r.Timestamp, Headers: Headers{r.Headers.packed}}
 }
 
 // WithValue is the record with another value; nil for a tombstone.
-func (r Record) WithValue(value []byte) Record {
-	r.Value = value
-	return r
+func (r *Record) WithValue(value []byte) *Record {
+	return &Record{Key: r.Key, Value: value, Timestamp: r.Timestamp, Headers: Headers{r.Headers.packed}}
 }
 
 // WithTimestamp is the record with another timestamp, in milliseconds since the epoch.
-func (r Record) WithTimestamp(timestamp int64) Record {
-	r.Timestamp = timestamp
-	return r
+func (r *Record) WithTimestamp(timestamp int64) *Record {
+	return &Record{Key: r.Key, Value: r.Value, Timestamp: timestamp, Headers: Headers{r.Headers.packed}}
 }
 
 // WithHeaders is the record with other headers; Headers{} for none.
-func (r Record) WithHeaders(headers Headers) Record {
-	r.Headers = headers
-	return r
+func (r *Record) WithHeaders(headers Headers) *Record {
+	return &Record{Key: r.Key, Value: r.Value, Timestamp: r.Timestamp, Headers: Headers{headers.packed}}
 }

@@ -7,6 +7,7 @@ type running struct {
 	processor Processor
 	context   Context
 	batch     Batch
+	record    Record
 }
 
 // begin begins a processor that was registered, or the one given.
@@ -46,10 +47,10 @@ func (r *running) process(columns host.Batch) []failure {
 }
 
 func (r *running) processOneByOne() {
-	context := &r.context
+	context, record := &r.context, &r.record
 	for row := range r.batch.Len() {
-		record := r.batch.Record(row)
-		context.beginRow(uint32(row), record.Timestamp)
+		r.batch.read(record, row)
+		context.beginRow(uint32(row), record.Key, record.Timestamp)
 		if err := r.processor.Process(record, context); err != nil {
 			if !context.fail(err) {
 				return
@@ -88,9 +89,10 @@ func test(function string, columns host.Batch) ([]byte, error) {
 		return nil, err
 	}
 	answers := make([]byte, len(columns.Timestamps))
-	batch := Batch{columns: columns}
+	batch, record := Batch{columns: columns}, new(Record)
 	for row := range answers {
-		is, err := predicate(batch.Record(row))
+		batch.read(record, row)
+		is, err := predicate(record)
 		if err != nil {
 			return nil, err
 		}
@@ -107,11 +109,12 @@ func selectKey(function string, columns host.Batch) (keys []byte, keyEnds []uint
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	batch := Batch{columns: columns}
+	batch, record := Batch{columns: columns}, new(Record)
 	nulls = make([]byte, batch.Len())
 	keyEnds = make([]uint32, batch.Len())
 	for row := range nulls {
-		key, err := selector(batch.Record(row))
+		batch.read(record, row)
+		key, err := selector(record)
 		if err != nil {
 			return nil, nil, nil, err
 		}

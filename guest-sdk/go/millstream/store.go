@@ -37,7 +37,8 @@ type KeyValueStore struct {
 	name      string
 	context   *Context
 	cache     cache
-	readAhead func(record Record, add func(key []byte))
+	readsKeys bool
+	readAhead func(record *Record, add func(key []byte))
 }
 
 // Name is the store's name.
@@ -46,15 +47,12 @@ func (s *KeyValueStore) Name() string { return s.name }
 // ReadAhead reads the entries of all records' keys at the beginning of each batch, in one call of the host: for a
 // processor that looks up the key of every record. Other keys are read as before. It returns the store.
 func (s *KeyValueStore) ReadAhead() *KeyValueStore {
-	return s.ReadAheadOf(func(record Record, add func(key []byte)) {
-		if record.Key != nil {
-			add(record.Key)
-		}
-	})
+	s.readsKeys = true
+	return s
 }
 
 // ReadAheadOf is ReadAhead for the keys that choose adds for a record.
-func (s *KeyValueStore) ReadAheadOf(choose func(record Record, add func(key []byte))) *KeyValueStore {
+func (s *KeyValueStore) ReadAheadOf(choose func(record *Record, add func(key []byte))) *KeyValueStore {
 	s.readAhead = choose
 	return s
 }
@@ -162,11 +160,26 @@ func (s *KeyValueStore) ApproximateEntries() uint64 {
 
 func (s *KeyValueStore) beginBatch(batch *Batch) {
 	// For one record a read ahead is a read too many.
-	if s.readAhead == nil || batch.Len() < 2 {
+	if batch.Len() < 2 || !s.readsKeys && s.readAhead == nil {
 		return
 	}
-	for row := range batch.Len() {
-		s.readAhead(batch.Record(row), s.cache.want)
+	if s.readsKeys {
+		s.wantKeys(&batch.columns)
+	}
+	if s.readAhead != nil {
+		want := s.cache.want
+		for _, record := range batch.Records() {
+			s.readAhead(record, want)
+		}
 	}
 	s.cache.readWanted()
+}
+
+func (s *KeyValueStore) wantKeys(columns *host.Batch) {
+	start := uint32(0)
+	for row, end := range columns.KeyEnds {
+		// A null key is read as an empty one: it is rare, and so rows and entries agree.
+		s.cache.wantRow(row, columns.Keys[start:end])
+		start = end
+	}
 }

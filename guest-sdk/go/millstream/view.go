@@ -52,14 +52,24 @@ func (v Value) JSON(target any) error { return viewJSON("value", v, target) }
 func Text(text string) []byte { return append([]byte{}, text...) }
 
 // Int64 writes a number as Kafka's LongSerializer does: 8 bytes, big-endian.
-func Int64(number int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(number)) }
+func Int64(number int64) []byte {
+	bytes := make([]byte, 8)
+	binary.BigEndian.PutUint64(bytes, uint64(number))
+	return bytes
+}
 
 // Int32 writes a number as Kafka's IntegerSerializer does: 4 bytes, big-endian.
-func Int32(number int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(number)) }
+func Int32(number int32) []byte {
+	bytes := make([]byte, 4)
+	binary.BigEndian.PutUint32(bytes, uint32(number))
+	return bytes
+}
 
 // Float64 writes a number as Kafka's DoubleSerializer does: 8 bytes, big-endian.
 func Float64(number float64) []byte {
-	return binary.BigEndian.AppendUint64(nil, math.Float64bits(number))
+	bytes := make([]byte, 8)
+	binary.BigEndian.PutUint64(bytes, math.Float64bits(number))
+	return bytes
 }
 
 // JSON writes anything as JSON, as json.Marshal.
@@ -119,7 +129,8 @@ func viewFloat64(part string, bytes []byte) (float64, error) {
 }
 
 func viewJSON(part string, bytes []byte, target any) error {
-	if bytes == nil {
+	// RFC 8259 wants UTF-8; encoding/json would replace what is none.
+	if bytes == nil || !utf8.Valid(bytes) {
 		return unlike(part, bytes, "JSON")
 	}
 	if err := json.Unmarshal(bytes, target); err != nil {

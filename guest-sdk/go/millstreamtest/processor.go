@@ -1,3 +1,5 @@
+//go:build !wasip1
+
 // Package millstreamtest runs processors in ordinary Go tests: no Wasm, no broker, a clock that stands still until it is
 // told otherwise.
 //
@@ -59,7 +61,7 @@ func New(new millstream.New) *Processor {
 }
 
 // NewFunc is New for a processor that is only a function.
-func NewFunc(process func(record millstream.Record, context *millstream.Context) error) *Processor {
+func NewFunc(process func(record *millstream.Record, context *millstream.Context) error) *Processor {
 	return New(func(*millstream.Setup) (millstream.Processor, error) { return millstream.ProcessorFunc(process), nil })
 }
 

@@ -45,10 +45,15 @@ func (e *Entries) Reset() {
 	e.Nulls, e.Timestamps = e.Nulls[:0], e.Timestamps[:0]
 }
 
-// Push appends an entry; a nil value deletes.
-func (e *Entries) Push(key, value []byte, timestamp int64) {
+// PushKey appends a key.
+func (e *Entries) PushKey(key []byte) {
 	e.Keys = append(e.Keys, key...)
 	e.KeyEnds = append(e.KeyEnds, uint32(len(e.Keys)))
+}
+
+// Push appends an entry; a nil value deletes.
+func (e *Entries) Push(key, value []byte, timestamp int64) {
+	e.PushKey(key)
 	e.Values = append(e.Values, value...)
 	e.ValueEnds = append(e.ValueEnds, uint32(len(e.Values)))
 	isNull := byte(0)
@@ -78,31 +83,3 @@ type Metadata struct {
 
 // AllChildren is the child that stands for all of them.
 const AllChildren = -1
-
-// Context is wit/context.wit. What it returns lives in the host's arena, until the call into the plugin returns.
-type Context interface {
-	Forward(child int, batch *Batch, rows []uint32)
-	Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32) (uint32, error)
-	Cancel(id uint32)
-	StreamTime(row uint32) int64
-	WallClockTime() int64
-	Metadata(row uint32) (Metadata, bool)
-	Commit()
-	OpenStore(name string) (Store, error)
-}
-
-// Store is a store of wit/state.wit.
-type Store interface {
-	Get(key []byte) (value []byte, timestamp int64, found bool)
-	GetMany(keys []byte, keyEnds []uint32) Values
-	PutMany(entries *Entries)
-	Range(lowest, highest []byte, descending bool) Cursor
-	Prefix(prefix []byte, descending bool) Cursor
-	ApproximateEntries() uint64
-}
-
-// Cursor is a cursor of wit/state.wit.
-type Cursor interface {
-	Next(entriesMax uint32) Entries
-	Drop()
-}

@@ -134,11 +134,12 @@ func size32(slice []uint32) uint32 { return uint32(len(slice)) * 4 }
 
 func size64(slice []int64) uint32 { return uint32(len(slice)) * 8 }
 
-// Wasm is the host of a component.
-type Wasm struct{}
+// Context is wit/context.wit. What it returns lives in the arena, until the call into the plugin returns. In native tests it
+// is an interface; here calls are direct, and what they are given may stay on the stack.
+type Context struct{}
 
-// Forward implements Context.
-func (Wasm) Forward(child int, batch *Batch, rows []uint32) {
+// Forward is the import of that name.
+func (Context) Forward(child int, batch *Batch, rows []uint32) {
 	if child == AllChildren {
 		contextForward(data(batch.Keys), uint32(len(batch.Keys)), data(batch.KeyEnds), size32(batch.KeyEnds),
 			data(batch.Values), uint32(len(batch.Values)), data(batch.ValueEnds), size32(batch.ValueEnds),
@@ -161,8 +162,8 @@ var forwardTo [17]uint32
 
 func address(pointer unsafe.Pointer) uint32 { return uint32(uintptr(pointer)) }
 
-// Schedule implements Context.
-func (Wasm) Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32) (uint32, error) {
+// Schedule is the import of that name.
+func (Context) Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32) (uint32, error) {
 	if hasStart {
 		contextScheduleAt(start, intervalMs, kind, answerAt())
 	} else {
@@ -174,17 +175,17 @@ func (Wasm) Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32)
 	return answer[1], nil
 }
 
-// Cancel implements Context.
-func (Wasm) Cancel(id uint32) { contextCancel(id) }
+// Cancel is the import of that name.
+func (Context) Cancel(id uint32) { contextCancel(id) }
 
-// StreamTime implements Context.
-func (Wasm) StreamTime(row uint32) int64 { return contextStreamTime(row) }
+// StreamTime is the import of that name.
+func (Context) StreamTime(row uint32) int64 { return contextStreamTime(row) }
 
-// WallClockTime implements Context.
-func (Wasm) WallClockTime() int64 { return contextWallClockTime() }
+// WallClockTime is the import of that name.
+func (Context) WallClockTime() int64 { return contextWallClockTime() }
 
-// Metadata implements Context.
-func (Wasm) Metadata(row uint32) (Metadata, bool) {
+// Metadata is the import of that name.
+func (Context) Metadata(row uint32) (Metadata, bool) {
 	// The flag; then, aligned to 8: the topic's pointer and length, the partition, padding, the offset.
 	contextMetadata(row, answerAt())
 	if answer[0]&0xff == 0 {
@@ -193,28 +194,30 @@ func (Wasm) Metadata(row uint32) (Metadata, bool) {
 	return Metadata{Topic: textAt(2), Partition: int32(answer[4]), Offset: answer64(6)}, true
 }
 
-// Commit implements Context.
-func (Wasm) Commit() { contextCommit() }
+// Commit is the import of that name.
+func (Context) Commit() { contextCommit() }
 
-// OpenStore implements Context.
-func (Wasm) OpenStore(name string) (Store, error) {
+// OpenStore is the import of that name.
+func (Context) OpenStore(name string) (Store, error) {
 	storeOpen(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), answerAt())
 	if answer[0]&0xff == 0 {
-		return wasmStore(answer[1]), nil
+		return Store(answer[1]), nil
 	}
 	switch answer[1] & 0xff {
 	case 0:
-		return nil, errors.New("there is no store `" + name + "`: declare it in the manifest")
+		return 0, errors.New("there is no store `" + name + "`: declare it in the manifest")
 	case 1:
-		return nil, errors.New("store `" + name + "` isn't among the `stores` of this node: add it there")
+		return 0, errors.New("store `" + name + "` isn't among the `stores` of this node: add it there")
 	default:
-		return nil, errors.New("store `" + name + "` can't be opened: " + textAt(2))
+		return 0, errors.New("store `" + name + "` can't be opened: " + textAt(2))
 	}
 }
 
-type wasmStore uint32
+// Store is a store of wit/state.wit.
+type Store uint32
 
-func (s wasmStore) Get(key []byte) (value []byte, timestamp int64, found bool) {
+// Get reads an entry.
+func (s Store) Get(key []byte) (value []byte, timestamp int64, found bool) {
 	storeGet(uint32(s), data(key), uint32(len(key)), answerAt())
 	if answer[0]&0xff == 0 {
 		return nil, -1, false
@@ -222,31 +225,38 @@ func (s wasmStore) Get(key []byte) (value []byte, timestamp int64, found bool) {
 	return listAt(2), answer64(4), true
 }
 
-func (s wasmStore) GetMany(keys []byte, keyEnds []uint32) Values {
+// GetMany reads many entries.
+func (s Store) GetMany(keys []byte, keyEnds []uint32) Values {
 	storeGetMany(uint32(s), data(keys), uint32(len(keys)), data(keyEnds), size32(keyEnds), answerAt())
 	return Values{Values: listAt(0), ValueEnds: numbersAt(2), Nulls: listAt(4), Timestamps: timestampsAt(6)}
 }
 
-func (s wasmStore) PutMany(entries *Entries) {
+// PutMany writes many entries.
+func (s Store) PutMany(entries *Entries) {
 	storePutMany(uint32(s), data(entries.Keys), uint32(len(entries.Keys)), data(entries.KeyEnds), size32(entries.KeyEnds),
 		data(entries.Values), uint32(len(entries.Values)), data(entries.ValueEnds), size32(entries.ValueEnds),
 		data(entries.Nulls), uint32(len(entries.Nulls)), data(entries.Timestamps), size64(entries.Timestamps))
 }
 
-func (s wasmStore) Range(lowest, highest []byte, descending bool) Cursor {
-	return wasmCursor(storeRange(uint32(s), flag(lowest != nil), data(lowest), uint32(len(lowest)),
+// Range begins a walk; nil means no bound.
+func (s Store) Range(lowest, highest []byte, descending bool) Cursor {
+	return Cursor(storeRange(uint32(s), flag(lowest != nil), data(lowest), uint32(len(lowest)),
 		flag(highest != nil), data(highest), uint32(len(highest)), flag(descending)))
 }
 
-func (s wasmStore) Prefix(prefix []byte, descending bool) Cursor {
-	return wasmCursor(storePrefix(uint32(s), data(prefix), uint32(len(prefix)), flag(descending)))
+// Prefix begins a walk.
+func (s Store) Prefix(prefix []byte, descending bool) Cursor {
+	return Cursor(storePrefix(uint32(s), data(prefix), uint32(len(prefix)), flag(descending)))
 }
 
-func (s wasmStore) ApproximateEntries() uint64 { return storeApproximateEntries(uint32(s)) }
+// ApproximateEntries counts roughly.
+func (s Store) ApproximateEntries() uint64 { return storeApproximateEntries(uint32(s)) }
 
-type wasmCursor uint32
+// Cursor is a cursor of wit/state.wit.
+type Cursor uint32
 
-func (c wasmCursor) Next(entriesMax uint32) Entries {
+// Next is the next page.
+func (c Cursor) Next(entriesMax uint32) Entries {
 	cursorNext(uint32(c), entriesMax, answerAt())
 	return Entries{
 		Keys: listAt(0), KeyEnds: numbersAt(2), Values: listAt(4), ValueEnds: numbersAt(6),
@@ -254,7 +264,8 @@ func (c wasmCursor) Next(entriesMax uint32) Entries {
 	}
 }
 
-func (c wasmCursor) Drop() { cursorDrop(uint32(c)) }
+// Drop ends the walk.
+func (c Cursor) Drop() { cursorDrop(uint32(c)) }
 
 func flag(is bool) uint32 {
 	if is {

@@ -65,6 +65,8 @@ languages! {
     javascript => "conformance-js",
     typescript => "conformance-ts",
     python => "conformance-python",
+    go => "conformance-go",
+    c => "conformance-c",
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What a record costs in a plugin: `cargo run --release -p millstream-wasm --example measure`. Nanoseconds a record,
 //! the quickest of several rounds, by the thread's own clock where the system has one; compare the rows, not machines.
+//!
+//! With arguments, directories of plugins that contain the processors `identity`, `capitals` and `count`, it measures
+//! those.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 #[path = "../tests/stage/mod.rs"]
@@ -19,14 +22,23 @@ const ROUND: Duration = Duration::from_millis(150);
 
 fn main() {
     println!("{:<34}{:>10}{:>10}{:>10}{:>10}", "ns a record, in batches of", 1, 10, 100, 1000);
-    measure("identity", "identity", "identity", &[], |index| {
-        row(&format!("key-{}", index % 1_000), &"v".repeat(100), 1)
-    });
-    measure("capitals", "identity", "capitals", &[], |index| {
-        row(&format!("key-{}", index % 1_000), &"v".repeat(100), 1)
-    });
-    measure("words, a line of 8", "words", "split", &[], |_| row("", "the quick brown Fox jumps over the dog", 1));
+    let text = |index: usize| row(&format!("key-{}", index % 1_000), &"v".repeat(100), 1);
     let counted = |index: usize| row(&format!("key-{}", index % 10_000), "", 1);
+    let directories: Vec<String> = std::env::args().skip(1).collect();
+    for directory in &directories {
+        println!("{directory}");
+        let plugin = std::path::absolute(directory).expect("a path");
+        let plugin = plugin.to_str().expect("a path that is text");
+        measure("  identity", plugin, "identity", &[], text);
+        measure("  capitals", plugin, "capitals", &[], text);
+        measure("  count: get, put, forward", plugin, "count", &["counts"], counted);
+    }
+    if !directories.is_empty() {
+        return;
+    }
+    measure("identity", "identity", "identity", &[], text);
+    measure("capitals", "identity", "capitals", &[], text);
+    measure("words, a line of 8", "words", "split", &[], |_| row("", "the quick brown Fox jumps over the dog", 1));
     measure("count: get, put, forward", "get-put-forward", "count", &["counts"], counted);
     measure("count, one key", "get-put-forward", "count", &["counts"], |_| row("key", "", 1));
 }

@@ -1,0 +1,49 @@
+//! A plugin that was written against `wit/` alone, without any SDK, is built by its language's own tools, and runs.
+
+mod stage;
+
+use std::path::Path;
+use std::process::Command;
+
+use millstream_core::processor::{Reaction, RecordFailure};
+use stage::{Row, Setting, Stage, row, runtime};
+
+/// Compiles `tests/stranger` as anybody would, and makes a component of it.
+fn stranger() -> Vec<u8> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stranger");
+    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stranger.wasm");
+    let mut clang = Command::new(std::env::var("CLANG").unwrap_or_else(|_| "clang-19".to_owned()));
+    clang.args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o"]).arg(&module);
+    clang
+        .args(["stranger.c", "plugin_processor.c", "plugin_processor_component_type.o"].map(|name| sources.join(name)));
+    let status = clang.status().expect("clang can be started: `.ci/install c` installs it, CLANG names another");
+    assert!(status.success(), "clang has said why");
+    let component = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stranger.component.wasm");
+    let request = millstream_build::Request { source: module, out: Some(component.clone()), ..Default::default() };
+    millstream_build::build(&request, &mut |_| {}).expect("it says its world itself");
+    std::fs::read(component).expect("the component was just written")
+}
+
+#[test]
+fn a_plugin_made_from_the_contract_alone_runs() {
+    let component = runtime().load(&stranger()).expect("a plugin");
+    assert_eq!(component.processors(), ["before"]);
+    let setting = Setting { processor: "before", stores: &["latest"], ..Setting::default() };
+    let mut stage = Stage::begun(&component, &setting);
+    let rows = [
+        row("a", "one", 1),
+        Row { value: Some("lost".to_owned()), ..Row::default() },
+        row("a", "two", 2),
+        row("b", "", 3),
+    ];
+    let skipped = RecordFailure { index: 1, reaction: Reaction::Skip("the record has no key".to_owned()) };
+    assert_eq!(stage.process(&rows), Ok(vec![skipped]));
+    assert_eq!(
+        stage.process(&[Row { value: None, ..row("a", "", 4) }, row("a", "three", 5), row("b", "x", 6)]),
+        Ok(Vec::new())
+    );
+    let values: Vec<_> = stage.take_out().into_iter().map(|row| (row.key.unwrap_or_default(), row.value)).collect();
+    let expected = [("a", None), ("a", Some("one")), ("b", None), ("a", Some("two")), ("a", None), ("b", Some(""))];
+    assert_eq!(values, expected.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))));
+    stage.close();
+}

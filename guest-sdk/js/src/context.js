@@ -239,7 +239,9 @@ export function asProcessorError(thrown) {
     return thrown;
   }
   logError(traceOf(thrown));
-  return new Fatal(reasonOf(thrown), { cause: thrown });
+  const error = new Fatal(reasonOf(thrown));
+  if (thrown instanceof Error) error.stack = thrown.stack;
+  return error;
 }
 
 function indexOf(child) {

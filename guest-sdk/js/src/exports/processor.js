@@ -2,6 +2,7 @@
 
 import * as context from "millstream:processor/context@0.1.0";
 import { KeyValueStore } from "millstream:processor/state@0.1.0";
+import { reasonOf } from "../error.js";
 import { answerOf } from "../plugin.js";
 import { Running } from "../running.js";
 
@@ -32,5 +33,5 @@ export function exportProcessors(plugin) {
 }
 
 function reactionOf(error) {
-  return { tag: error.reaction, val: error.message };
+  return { tag: error.reaction, val: reasonOf(error) };
 }

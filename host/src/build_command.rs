@@ -1,23 +1,48 @@
 //! `millstream build`: says what it does, and prints what it has built.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use millstream_build::Request;
 
-use crate::cli::{BuildArgs, Exit};
+use crate::cli::{BuildArgs, Exit, TestArgs};
+use crate::test_command;
+use crate::watch::{listed, wait_for_change};
 
-/// Builds what `args` name; the components go to `out`, a line each, everything else to `errors`.
+/// Folders that tools fill, and that nobody edits.
+const SKIPPED: [&str; 7] = ["target", "node_modules", "__pycache__", "venv", "dist", "build", "state"];
+
+/// Builds what `args` name; the components go to `out`, a line each, everything else to `errors`. With `--watch` builds
+/// and tests again whenever a file has changed, until the process is ended.
 ///
 /// # Errors
 ///
 /// When `out` or `errors` can't be written to.
-pub fn run(args: BuildArgs, out: &mut impl Write, errors: &mut impl Write) -> io::Result<Exit> {
+pub fn run(args: BuildArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
+    let watch = args.watch;
     let request = Request { source: args.source, out: args.out, world: args.world, install: args.install };
+    if !watch {
+        return build(&request, out, errors);
+    }
+    loop {
+        if build(&request, out, errors)? == Exit::Clean && has_cases(&request.source) {
+            let tests = TestArgs { paths: vec![request.source.clone()], ..TestArgs::default() };
+            test_command::run(&tests, out, errors)?;
+        }
+        let files = || files_of(&request.source);
+        writeln!(out, "watching {} files; Ctrl-C ends", files().len())?;
+        out.flush()?;
+        let changed = wait_for_change(files);
+        writeln!(out, "\nchanged: {}", listed(&changed))?;
+    }
+}
+
+fn build(request: &Request, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
     let mut report = |line: &str| {
         // Progress that nobody sees is no reason to stop.
         let _ = writeln!(errors, "{line}");
     };
-    match millstream_build::build(&request, &mut report) {
+    match millstream_build::build(request, &mut report) {
         Ok(built) => {
             for component in built {
                 let path = component.path.display();
@@ -31,4 +56,26 @@ pub fn run(args: BuildArgs, out: &mut impl Write, errors: &mut impl Write) -> io
             Ok(Exit::Usage)
         }
     }
+}
+
+fn has_cases(source: &Path) -> bool {
+    test_command::find::find(source).is_ok_and(|files| source.is_dir() && !files.is_empty())
+}
+
+/// The file, or the files in the directory and below that somebody edits.
+fn files_of(source: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut rest = vec![source.to_owned()];
+    while let Some(path) = rest.pop() {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_a_tool_s = name.starts_with('.') || SKIPPED.contains(&name.as_str()) || path.is_symlink();
+        if is_a_tool_s && path != source {
+            continue;
+        }
+        match std::fs::read_dir(&path) {
+            Ok(entries) => rest.extend(entries.filter_map(Result::ok).map(|entry| entry.path())),
+            Err(_) => files.push(path),
+        }
+    }
+    files
 }

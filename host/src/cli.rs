@@ -280,6 +280,9 @@ pub struct BuildArgs {
     /// Install what is missing of the language's tool chain.
     #[arg(long)]
     pub install: bool,
+    /// Build again, and run the cases, when a file has changed.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `millstream new`.
@@ -326,7 +329,7 @@ impl Language {
 }
 
 /// `millstream test`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct TestArgs {
     /// Files of cases, or directories below which they are.
     #[arg(value_name = "PATH", default_value = ".")]

@@ -18,3 +18,4 @@ pub mod telemetry;
 pub mod test_command;
 pub mod topology_command;
 pub mod validate;
+mod watch;

@@ -2,7 +2,7 @@
 
 mod diff;
 mod edits;
-mod find;
+pub(crate) mod find;
 mod junit;
 mod log_lines;
 mod play;

@@ -20,7 +20,7 @@ const WORLDS = {
 };
 
 /** One file of the plugin and all that it imports; errors are printed with file, line and the line itself. */
-async function bundle(contents, outfile, sourcemap) {
+async function bundle(contents, outfile, sourcemap, logLevel) {
   const result = await esbuild.build({
     stdin: { contents, resolveDir: directory, sourcefile: "plugin" },
     absWorkingDir: directory,
@@ -35,7 +35,7 @@ async function bundle(contents, outfile, sourcemap) {
     sourcemap,
     metafile: true,
     outfile,
-    logLevel: "warning",
+    logLevel,
     color: process.stderr.isTTY === true,
   });
   return Object.keys(result.metafile.inputs).filter((input) => input !== "plugin");
@@ -100,12 +100,12 @@ function decodeNumbers(segment) {
 
 async function main() {
   const probe = `${work}/probe.mjs`;
-  await bundle(`export { default } from ${JSON.stringify("./" + entry)};`, probe, "inline");
+  await bundle(`import * as all from ${JSON.stringify("./" + entry)};\nexport default all["default"];`, probe, "inline", "error");
   const worlds = await worldsOf(probe);
   const includes = worlds.map((world) => `include ${world};`).join(" ");
   writeFileSync(`${wit}/plugin.wit`, `package millstream:processor@0.1.0;\nworld plugin { ${includes} }\n`);
   const outfile = `${work}/plugin.mjs`;
-  const inputs = await bundle(exportsOf(worlds), outfile, "external");
+  const inputs = await bundle(exportsOf(worlds), outfile, "external", "warning");
   const jsSource = readFileSync(outfile, "utf8") + placesOf(`${outfile}.map`);
   // Two components of the same source differ, because QuickJS seeds what it hashes with: keep the one that is there.
   const made = `${work}/made.mjs`;

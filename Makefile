@@ -78,6 +78,7 @@ build: ## the host, with everything
 plugins: build ## every sample plugin, as a component
 	@.ci/install guest javascript python go c
 	$(MILLSTREAM) build plugins
+	$(MILLSTREAM) build plugins/mixed
 
 test: setup check unit sim e2e ## everything, real Kafka included
 

@@ -10,7 +10,6 @@ use millstream_core::topology::check_topic_name;
 use crate::config::{GroupProtocol, Overrides};
 use crate::dev::input::InputSpec;
 use crate::dev::view::FormatRule;
-use crate::telemetry::LevelFilter;
 
 /// What `--help` says of exit codes.
 const EXIT_CODES: &str = "\
@@ -65,10 +64,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// What is logged when nobody says it. Results of tests are not to drown in what goes well.
+    /// What is logged when nobody says it. Results of tests are not to drown in what goes well; that a plugin is being
+    /// compiled, which may take seconds, is told.
     #[must_use]
-    pub fn log_level(&self) -> LevelFilter {
-        if let Self::Test(_) = self { LevelFilter::WARN } else { LevelFilter::INFO }
+    pub fn log_levels(&self) -> &'static str {
+        if let Self::Test(_) = self { "warn,millstream_wasm::runtime=info" } else { "info" }
     }
 }
 

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Clean }.into();
         }
     };
-    if let Err(mistake) = telemetry::start(cli.log_format, cli.command.log_level()) {
+    if let Err(mistake) = telemetry::start(cli.log_format, cli.command.log_levels()) {
         let _ = writeln!(io::stderr(), "error: {mistake}");
         return Exit::Usage.into();
     }

@@ -3,7 +3,6 @@
 use std::env;
 use std::io::{IsTerminal, stderr};
 
-pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -14,12 +13,12 @@ use crate::cli::LogFormat;
 /// The variable that says what is logged: a level, or levels of targets (`info,millstream_kafka=debug`).
 pub const FILTER_VARIABLE: &str = "MILLSTREAM_LOG";
 
-/// Starts logging, at `default` where the variable says nothing. Called once.
+/// Starts logging, of what `default` says where the variable says nothing. Called once.
 ///
 /// # Errors
 ///
 /// A text when the variable `MILLSTREAM_LOG` can't be understood.
-pub fn start(format: LogFormat, default: LevelFilter) -> Result<(), String> {
+pub fn start(format: LogFormat, default: &str) -> Result<(), String> {
     let filter = filter(env::var(FILTER_VARIABLE).ok().as_deref(), default)?;
     let lines = layer().with_writer(stderr);
     let lines = match format {
@@ -30,16 +29,14 @@ pub fn start(format: LogFormat, default: LevelFilter) -> Result<(), String> {
     Ok(())
 }
 
-fn filter(directives: Option<&str>, default: LevelFilter) -> Result<Targets, String> {
-    match directives {
-        None | Some("") => Ok(Targets::new().with_default(default)),
-        Some(text) => text.parse().map_err(|error| {
-            format!(
-                "{FILTER_VARIABLE}={text:?} is not understood ({error}): give a level (error, warn, info, debug, trace, off), or \
-                 levels of targets, such as \"info,millstream_kafka=debug\""
-            )
-        }),
-    }
+fn filter(directives: Option<&str>, default: &str) -> Result<Targets, String> {
+    let text = directives.filter(|text| !text.is_empty()).unwrap_or(default);
+    text.parse().map_err(|error| {
+        format!(
+            "{FILTER_VARIABLE}={text:?} is not understood ({error}): give a level (error, warn, info, debug, trace, off), or \
+             levels of targets, such as \"info,millstream_kafka=debug\""
+        )
+    })
 }
 
 #[cfg(test)]
@@ -50,15 +47,15 @@ mod tests {
 
     #[test]
     fn levels_are_given_for_all_or_for_a_target() {
-        let all = filter(None, LevelFilter::INFO).expect("the default");
+        let all = filter(None, "info").expect("the default");
         assert!(all.would_enable("millstream", &Level::INFO) && !all.would_enable("millstream", &Level::DEBUG));
-        let one = filter(Some("warn,millstream_kafka=debug"), LevelFilter::INFO).expect("a filter");
+        let one = filter(Some("warn,millstream_kafka=debug"), "info").expect("a filter");
         assert!(one.would_enable("millstream_kafka", &Level::DEBUG) && !one.would_enable("millstream", &Level::INFO));
     }
 
     #[test]
     fn a_level_that_does_not_exist_is_told() {
-        let error = filter(Some("millstream=loud"), LevelFilter::INFO).expect_err("no such level");
+        let error = filter(Some("millstream=loud"), "info").expect_err("no such level");
         assert!(error.contains("MILLSTREAM_LOG=\"millstream=loud\"") && error.contains("give a level"), "{error}");
     }
 }

@@ -86,16 +86,16 @@ fn a_processor_is_closed_and_its_successor_begins_after_the_commit_and_with_the_
 }
 
 #[test]
-fn without_a_commit_nothing_is_replaced() {
+fn memory_that_has_passed_its_mark_does_not_wait_for_the_commit_interval() {
     let calls = Calls::default();
-    let mut driver = driver(&calls, 1, 0, HOUR);
-    for timestamp in 0..5 {
+    let mut driver = driver(&calls, 3, 0, HOUR);
+    for timestamp in 0..8 {
         driver.write("in", None, &record(timestamp));
         driver.run_rounds(2).expect("runs");
     }
-    assert_eq!(driver.thread.totals().processors_replaced, 0);
-    driver.advance_wall_clock(HOUR).expect("runs");
-    assert_eq!(driver.thread.totals().processors_replaced, 1);
+    let totals = driver.thread.totals();
+    assert_eq!((totals.processors_replaced, totals.commits), (2, 2));
+    assert_eq!(driver.committed("in", 0).expect("committed").offset.0, 6, "the rest has time");
 }
 
 #[test]

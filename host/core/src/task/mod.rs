@@ -412,10 +412,11 @@ impl ActiveTask {
         self.phase == TaskPhase::Running && self.group.queues().iter().any(|queue| queue.has_moved(consumer))
     }
 
-    /// Whether a processor asked for a commit.
+    /// Whether a processor asked for a commit, or can't wait for one much longer: its memory has passed its mark, and goes on to grow
+    /// until it is replaced.
     #[must_use]
     pub fn is_commit_requested(&self) -> bool {
-        self.context.commit_requested
+        self.context.commit_requested || (self.phase == TaskPhase::Running && self.tree.wants_recycling())
     }
 
     /// The bytes that only a commit can give back.

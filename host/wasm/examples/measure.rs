@@ -54,7 +54,8 @@ fn measure(
     let mut line = format!("{name:<34}");
     for size in [1, 10, 100, 1_000] {
         let limits = InstanceLimits { deadline: Duration::from_secs(60), ..InstanceLimits::default() };
-        let mut stage = Stage::begun(&component, &Setting { processor, stores, limits, ..Setting::default() });
+        let setting = Setting { processor, stores, limits, ..Setting::default() };
+        let mut stage = Stage::begun(&component, &setting);
         let batches: Vec<RecordBatch> = (0..20)
             .map(|number| stage::batch(&(0..size).map(|index| make(number * 7_919 + index)).collect::<Vec<_>>()))
             .collect();
@@ -71,6 +72,12 @@ fn measure(
                     stage.slot.swap_forwarded(&mut forwarded);
                     forwarded.by_child.iter_mut().for_each(RecordBatch::clear);
                     records += batch.len();
+                    if stage.processor.wants_recycling() {
+                        // As a task does after a commit.
+                        let mut fresh = Stage::begun(&component, &setting);
+                        std::mem::swap(&mut fresh.slot, &mut stage.slot);
+                        stage = fresh;
+                    }
                 }
             }
             let spent = cpu_time().zip(started_cpu).map_or(started.elapsed(), |(now, then)| now - then);

@@ -75,7 +75,7 @@ pub(crate) fn classify(error: &wasmtime::Error, circumstances: Circumstances) ->
     }
     for words in last_words {
         reason.push_str("; it said: ");
-        reason.push_str(&words);
+        reason.push_str(&words.replace('\n', "\n    | "));
     }
     if !stderr.is_empty() {
         reason.push_str("; its standard error:");

@@ -38,8 +38,10 @@ pub const LOG_LINE_BYTES_MAX: usize = 8 * 1024;
 /// the log.
 pub const LOG_LINES_PER_SECOND_MAX: u32 = 100;
 
-/// Lines of level `error` that are kept to be shown with a trap.
+/// Messages of level `error` that are kept to be shown with a trap, and lines of each.
 pub const LAST_WORDS_MAX: usize = 4;
+/// See [`LAST_WORDS_MAX`].
+pub const LAST_WORDS_LINES_MAX: usize = 24;
 
 /// The first and the last lines of standard error in a call that are kept to be shown with a trap: the text of a panic stands in
 /// front of its backtrace in Go, and behind it in Python.

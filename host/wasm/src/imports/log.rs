@@ -7,7 +7,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, LinkerInstance, WasmStr};
 
 use super::HostState;
-use crate::limits::{LAST_WORDS_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX};
+use crate::limits::{LAST_WORDS_LINES_MAX, LAST_WORDS_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_PER_SECOND_MAX};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(enum)]
@@ -73,16 +73,16 @@ impl Log {
 
     /// Writes a line; `at` says which records it is about, and is asked only if the line is shown.
     fn write(&mut self, level: Level, message: &str, at: impl FnOnce() -> Option<String>) {
-        let line = escaped(message);
-        let is_within = self.count();
-        if is_within {
-            self.emit(level, &line, at().as_deref());
+        if self.count() {
+            self.emit(level, &escaped(message), at().as_deref());
         }
         if level == Level::Error {
             if self.last_words.len() == LAST_WORDS_MAX {
                 self.last_words.remove(0);
             }
-            self.last_words.push(line);
+            // With a trap there is room for a backtrace's lines.
+            let lines = message.lines().filter(|line| !line.trim().is_empty()).take(LAST_WORDS_LINES_MAX);
+            self.last_words.push(lines.map(indented).collect::<Vec<_>>().join("\n"));
         }
     }
 
@@ -142,6 +142,11 @@ pub(super) fn escaped(message: &str) -> String {
     line
 }
 
+/// A line of a text of several, whose tabs may stay: as blanks.
+pub(super) fn indented(line: &str) -> String {
+    escaped(&line.trim_end().replace('\t', "    "))
+}
+
 pub(super) fn add_to_linker(interface: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     interface.func_wrap("log", |mut store: StoreContextMut<'_, HostState>, (level, message): (Level, WasmStr)| {
         let message = message.to_str(&store)?.into_owned();
@@ -170,5 +175,7 @@ mod tests {
             log.write(Level::Error, &number.to_string(), || None);
         }
         assert_eq!(log.take_last_words(), ["6", "7", "8", "9"]);
+        log.write(Level::Error, "panic: boom\n\n\tat a\r\n", || None);
+        assert_eq!(log.take_last_words(), ["panic: boom\n    at a"]);
     }
 }

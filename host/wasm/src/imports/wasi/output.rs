@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::sync::io::streams;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, StreamError, StreamResult};
 
 use super::{HostState, clock};
-use crate::imports::log::{Level, escaped};
+use crate::imports::log::{Level, indented};
 use crate::limits::{LOG_LINE_BYTES_MAX, STDERR_FIRST_LINES_MAX, STDERR_LAST_LINES_MAX};
 
 /// Bytes that a guest may write at once.
@@ -96,7 +96,7 @@ impl HostState {
         if !text.is_empty() {
             self.log(if stream == STDERR { Level::Warn } else { Level::Info }, text);
             if stream == STDERR {
-                let line = escaped(text);
+                let line = indented(text);
                 self.wasi().output.said.push(line);
             }
         }

@@ -64,7 +64,7 @@ class Column:
         """The entries, read by a serde."""
         read_column = serdes.column_reader(serde)
         if read_column is not None and not self.has_null():
-            found = read_column(self.packed[0], self._numbers())
+            found = read_column(*self.packed)
             if found is not None:
                 return found
         return serdes.decode_all(self.entries, serde, what)

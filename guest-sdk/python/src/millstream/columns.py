@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from .record import NO_HEADERS, Headers, Record, pack_headers, unpack_headers
 from .serdes import as_bytes
@@ -86,11 +86,9 @@ def join(pieces: Sequence[bytes]) -> tuple[bytes, bytes]:
 
 def with_nulls(pieces: list[bytes], nulls: bytes, bit: int) -> list[bytes | None]:
     """The entries, None where the bit says so."""
-    found: list[bytes | None] = list(pieces)
-    for row, flags in enumerate(nulls):
-        if flags & bit:
-            found[row] = None
-    return found
+    if not any(nulls):
+        return cast("list[bytes | None]", pieces)
+    return [None if flags & bit else piece for piece, flags in zip(pieces, nulls)]
 
 
 def join_with_nulls(pieces: Sequence[bytes | None]) -> tuple[bytes, bytes]:

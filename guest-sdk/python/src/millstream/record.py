@@ -69,7 +69,8 @@ class Record(NamedTuple):
     def with_key(self, key: T, serde: Serde[T]) -> Record: ...
     def with_key(self, key: object, serde: Serde[T] | None = None) -> Record:
         """With another key: bytes, text, None, or what `serde` writes."""
-        return _record(Record, (serdes.encode(key, serde), self[1], self[2], self[3]))
+        data = serdes.encode(key, None) if serde is None else serde.encode(key)  # type: ignore[arg-type]
+        return _record(Record, (data, self[1], self[2], self[3]))
 
     @overload
     def with_value(self, value: bytes | str | None) -> Record: ...
@@ -77,7 +78,8 @@ class Record(NamedTuple):
     def with_value(self, value: T, serde: Serde[T]) -> Record: ...
     def with_value(self, value: object, serde: Serde[T] | None = None) -> Record:
         """With another value, as `with_key`."""
-        return _record(Record, (self[0], serdes.encode(value, serde), self[2], self[3]))
+        data = serdes.encode(value, None) if serde is None else serde.encode(value)  # type: ignore[arg-type]
+        return _record(Record, (self[0], data, self[2], self[3]))
 
     def with_timestamp(self, timestamp: int) -> Record:
         """With another timestamp; it must not be negative."""

@@ -10,7 +10,9 @@ import json as _json
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, compress
+from operator import not_
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from .errors import Error, Fatal, reason_of
@@ -54,13 +56,15 @@ class _Text:
     def encode(self, value: str) -> bytes:
         return value.encode()
 
-    def decode_column(self, data: bytes, ends: Sequence[int]) -> list[str] | None:
+    def decode_column(self, data: bytes, ends: bytes) -> list[str] | None:
         """The values of a column without nulls, if all of it is ASCII."""
         if not data.isascii():
             return None
         text = data.decode("ascii")
+        numbers = array("I")
+        numbers.frombytes(ends)
         start = 0
-        return [text[start : (start := end)] for end in ends]
+        return [text[start : (start := end)] for end in numbers]
 
     def encode_column(self, values: Sequence[str]) -> tuple[bytes, bytes] | None:
         """The column of values, if all of it is ASCII."""
@@ -105,11 +109,12 @@ class _Number(Generic[T]):
         except struct.error as error:
             raise ValueError(f"{value!r} doesn't fit {self._width} bytes: {error}") from None
 
-    def decode_column(self, data: bytes, ends: Sequence[int]) -> list[T] | None:
+    def decode_column(self, data: bytes, ends: bytes) -> list[T] | None:
         """The values of a column without nulls, if each has the right width."""
-        if len(data) != len(ends) * self._width or not _is_regular(ends, self._width):
+        count = len(ends) // 4
+        if len(data) != count * self._width or ends != _regular_ends(count, self._width):
             return None
-        return list(struct.unpack(f">{len(ends)}{self._code}", data))
+        return list(struct.unpack(f">{count}{self._code}", data))
 
     def encode_column(self, values: Sequence[T]) -> tuple[bytes, bytes] | None:
         """The column of values, if all of them fit."""
@@ -117,11 +122,13 @@ class _Number(Generic[T]):
             data = struct.pack(f">{len(values)}{self._code}", *values)
         except struct.error:
             return None
-        return data, array("I", range(self._width, len(data) + 1, self._width)).tobytes()
+        return data, _regular_ends(len(values), self._width)
 
 
-def _is_regular(ends: Sequence[int], width: int) -> bool:
-    return all(map(int.__eq__, ends, range(width, len(ends) * width + 1, width)))
+@lru_cache(maxsize=4)
+def _regular_ends(count: int, width: int) -> bytes:
+    """The ends of a column whose entries have the same width; batches often have the same size."""
+    return array("I", range(width, count * width + 1, width)).tobytes()
 
 
 class _Optional(Generic[T]):
@@ -161,11 +168,11 @@ def optional(serde: Serde[T]) -> Serde[T | None]:
 
 def as_bytes(value: bytes | str) -> bytes:
     """Bytes as they are, text as UTF-8."""
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
     if isinstance(value, str):
         return value.encode()
-    if isinstance(value, (bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise TypeError(f"bytes or text are expected, not {type(value).__name__}: name a serde, such as `serdes.json`")
 
@@ -201,7 +208,24 @@ def decode_all(pieces: Sequence[bytes | None], serde: Serde[T], what: str) -> li
     return [decode(piece, serde, what) for piece in pieces]
 
 
-def column_reader(serde: Serde[T]) -> Callable[[bytes, Sequence[int]], list[T] | None] | None:
+def read_with_nulls(data: bytes, ends: bytes, nulls: bytes, serde: Serde[T]) -> list[T | None] | None:
+    """The values of a column, None where there is none, if the serde can read a column."""
+    read_column = column_reader(serde)
+    if read_column is None:
+        return None
+    if not any(nulls):
+        return cast("list[T | None] | None", read_column(data, ends))
+    numbers = array("I")
+    numbers.frombytes(ends)
+    present = array("I", compress(numbers, map(not_, nulls))).tobytes()
+    found = read_column(data, present)
+    if found is None:
+        return None
+    values = iter(found)
+    return [None if is_null else next(values) for is_null in nulls]
+
+
+def column_reader(serde: Serde[T]) -> Callable[[bytes, bytes], list[T] | None] | None:
     """How a serde reads a whole column, if it can."""
     return getattr(serde, "decode_column", None)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from . import columns as packed
 from . import serdes
 from .columns import split, times, words
 from .errors import Fatal
-from .host import CursorHandle, Entries, Host, Keys
+from .host import CursorHandle, Entries, Host, Keys, Values
 from .record import Record, checked_timestamp
 from .serdes import Serde, as_bytes, decode
 
@@ -48,13 +48,9 @@ class _Unknown:
 _UNKNOWN: Any = _Unknown()
 
 
-class Replaced(NamedTuple):
-    """What a record replaced: to undo it."""
-
-    row: int
-    key: bytes
-    value: Any
-    dirty_timestamp: int | None
+#: What a record replaced, to undo it: its row, the key, the value (or `_UNKNOWN`), and the timestamp of the write that was
+#: not the host's yet (None: the value was). A plain tuple, because there is one for each write.
+Replaced: TypeAlias = tuple[int, bytes, Any, "int | None"]
 
 
 class Cache:
@@ -102,18 +98,27 @@ class Cache:
                 raise TypeError("in process_batch a write needs its timestamp: put_at, put_columns, or within context.row")
             batch = output.batch
             timestamp = self.time if batch is None else batch.timestamps[row]
-        self.journal.append(Replaced(row, key, known.get(key, _UNKNOWN), dirty.get(key)))
+        self.journal.append((row, key, known.get(key, _UNKNOWN), dirty.get(key)))
         known[key] = value
         dirty[key] = timestamp
 
-    def read_many(self, keys: Sequence[bytes], columns: Keys | None = None) -> list[bytes | None]:
-        """Asks the host for many values; they become known unless they were written."""
-        if columns is None:
-            columns = Keys(*packed.join(keys))
-        found = self.handle.get_many(columns)
-        values = packed.with_nulls(split(found.values, words(found.value_ends)), found.nulls, 1)
+    def ask(self, keys: Sequence[bytes]) -> Values:
+        """Asks the host for many values."""
+        found = self.handle.get_many(Keys(*self.packed_keys(keys)))
         self.pages.append((keys, times(found.timestamps)))
-        return values
+        return found
+
+    def packed_keys(self, keys: Sequence[bytes]) -> tuple[bytes, bytes]:
+        """Keys as columns; those of the batch are there already."""
+        batch = self.output.batch
+        if batch is not None and keys is batch.keys:
+            return batch._keys.packed
+        return packed.join(keys)
+
+    def read_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """As `ask`, as bytes."""
+        found = self.ask(keys)
+        return packed.with_nulls(split(found.values, words(found.value_ends)), found.nulls, 1)
 
     def read_ahead(self, keys: Iterable[bytes]) -> None:
         """Reads those keys that are not known, in one call."""
@@ -140,27 +145,27 @@ class Cache:
         # What the record replaced is no longer what the host has: undoing makes the entry dirty.
         row, journal = self.output.row(), self.journal
         for index in range(len(journal) - 1, -1, -1):
-            if journal[index].row != row:
+            own_row, key, value, dirty_timestamp = journal[index]
+            if own_row != row:
                 break
-            if journal[index].dirty_timestamp is None:
-                stamp = max(self.stamps.get(journal[index].key, 0), 0)
-                journal[index] = journal[index]._replace(dirty_timestamp=stamp)
+            if dirty_timestamp is None:
+                journal[index] = (row, key, value, max(self.stamps.get(key, 0), 0))
 
     def _learn_replaced(self) -> None:
         """Reads what the current record replaced without having read it, so that it can be taken back after the host has
         the new value."""
         row, journal = self.output.row(), self.journal
-        places = [i for i, replaced in enumerate(journal) if replaced.row == row and replaced.value is _UNKNOWN]
+        places = [i for i, replaced in enumerate(journal) if replaced[0] == row and replaced[2] is _UNKNOWN]
         if places:
-            keys = [journal[place].key for place in places]
+            keys = [journal[place][1] for place in places]
             values = self.read_many(keys)
-            for place, value, stamp in zip(places, values, self.pages[-1][1]):
-                journal[place] = journal[place]._replace(value=value, dirty_timestamp=max(stamp, 0))
+            for place, key, value, stamp in zip(places, keys, values, self.pages[-1][1]):
+                journal[place] = (row, key, value, max(stamp, 0))
 
     def take_back(self) -> None:
         """Undoes what the current record wrote."""
         row, journal = self.output.row(), self.journal
-        while journal and journal[-1].row == row:
+        while journal and journal[-1][0] == row:
             _, key, value, dirty_timestamp = journal.pop()
             if value is _UNKNOWN:
                 self.known.pop(key, None)
@@ -231,20 +236,29 @@ class KeyValueStore(Generic[K, V]):
 
     def get_many(self, keys: Sequence[K]) -> list[V | None]:
         """The values of many keys, None for those that are not there, in one call of the host."""
-        data = list(map(self._encode_key, keys))
-        known = self._known
+        data = self._encode_keys(keys)
+        cache, known = self._cache, self._known
         if known:
-            self._cache.read_ahead(data)
-            values = [known[key] for key in data]
-        else:
-            values = self._cache.read_many(data)
-        return self._read_all(values)
+            cache.read_ahead(data)
+            return self._read_all([known[key] for key in data])
+        found = cache.ask(data)
+        if not self._is_raw:
+            read = serdes.read_with_nulls(found.values, found.value_ends, found.nulls, self._values)
+            if read is not None:
+                return read
+        pieces = split(found.values, words(found.value_ends))
+        return self._read_all(packed.with_nulls(pieces, found.nulls, 1))
 
     def _read_all(self, values: list[bytes | None]) -> list[V | None]:
         serde = self._values
         if self._is_raw:
             return values  # type: ignore[return-value]
         return [None if value is None else decode(value, serde, "what the store holds") for value in values]
+
+    def _encode_keys(self, keys: Sequence[K]) -> Sequence[bytes]:
+        if self._keys is serdes.raw and set(map(type, keys)) <= {bytes}:
+            return cast("Sequence[bytes]", keys)
+        return list(map(self._encode_key, keys))
 
     def put(self, key: K, value: V | None) -> None:
         """Sets the value of `key`; None deletes it."""
@@ -270,10 +284,11 @@ class KeyValueStore(Generic[K, V]):
         joined = write_column(values) if write_column is not None else None
         if joined is None:
             joined = packed.join(list(map(self._values.encode, values)))
-        data = list(map(self._encode_key, keys))
-        cache.handle.put_many(Entries(*packed.join(data), *joined, b"", packed.pack_times(timestamps)))
-        for key in data:
-            cache.known.pop(key, None)
+        data = self._encode_keys(keys)
+        cache.handle.put_many(Entries(*cache.packed_keys(data), *joined, b"", packed.pack_times(timestamps)))
+        if cache.known:
+            for key in data:
+                cache.known.pop(key, None)
 
     def put_if_absent(self, key: K, value: V) -> V | None:
         """Sets the value of `key` if there is none; returns what was there, or None."""

@@ -27,6 +27,15 @@ pub(crate) fn tools(name: &str, fallback: &Path, fetch: impl FnOnce(&Path) -> Re
     Ok(directory)
 }
 
+/// Makes the directory in which a plugin is built, and keeps other builds of it waiting until the answer is dropped.
+pub(crate) fn lock(work: &Path) -> Result<File> {
+    let unwritable = |error| Error::Write { path: work.to_owned(), error };
+    fs::create_dir_all(work).map_err(unwritable)?;
+    let lock = File::create(work.join("lock")).map_err(unwritable)?;
+    lock.lock().map_err(unwritable)?;
+    Ok(lock)
+}
+
 /// Runs a command whose standard output nobody needs; what it complains of goes to standard error.
 pub(crate) fn run(command: &mut Command, tool: &'static str, directory: &Path) -> Result<()> {
     let status = command.stdout(Stdio::null()).status();

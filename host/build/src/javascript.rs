@@ -40,6 +40,7 @@ pub(crate) fn build(directory: &Path, may_install: bool, report: &mut dyn FnMut(
     let directory = &fs::canonicalize(directory).map_err(unreadable)?;
     let entry = entry_of(directory)?;
     let work = directory.join("target/javascript");
+    let _others_wait = fetched::lock(&work)?;
     let (stamp, component) = (Stamp::in_directory(&work), work.join("plugin.wasm"));
     let tools_version = format!("{TOOLS}{BUILD}{:?}{entry}", WIT_FILES);
     if component.is_file() && stamp.is_current(&sources(directory, &EXTENSIONS), &tools_version) {

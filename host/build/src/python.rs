@@ -50,6 +50,7 @@ pub(crate) fn build(directory: &Path, may_install: bool, report: &mut dyn FnMut(
     let directory = &fs::canonicalize(directory).map_err(unreadable)?;
     let project = project_of(directory)?;
     let work = directory.join("target/python");
+    let _others_wait = fetched::lock(&work)?;
     let (stamp, component) = (Stamp::in_directory(&work), work.join("plugin.wasm"));
     let mut own: BTreeSet<PathBuf> = project.path.iter().flat_map(|path| sources(path, &EXTENSIONS)).collect();
     own.insert(directory.join("pyproject.toml"));

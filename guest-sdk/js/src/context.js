@@ -216,6 +216,11 @@ class StoreClock {
     this.row = batch.length === 1 ? 0 : null;
   }
 
+  /** The keys of the batch, if they have been read as a whole. */
+  get keys() {
+    return this.batch !== null && typeof this.batch._keys.binary === "string" ? this.batch._keys : null;
+  }
+
   end() {
     this.batch = null;
     this.at = 0;

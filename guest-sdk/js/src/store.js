@@ -46,30 +46,30 @@ export class KeyValueStore {
 
   /** The value of `key`, or null. */
   get(key) {
-    return this._read(this._cache.get(binaryKey(key, this._keys)));
+    return this._read(this._cache.get(this._binary(key)));
   }
 
   /** The value of `key` with its timestamp, which is -1 in a store that keeps none; or null. */
   getWithTimestamp(key) {
-    const entry = this._cache.get(binaryKey(key, this._keys));
+    const entry = this._cache.get(this._binary(key));
     return entry.value === null ? null : { value: this._read(entry), timestamp: entry.timestamp };
   }
 
   /** The values of many keys, null for those that are not there, in one call of the host. */
   getMany(keys) {
-    const binary = keys.map((key) => binaryKey(key, this._keys));
+    const binary = keys.map((key) => this._binary(key));
     this._cache.readAhead(binary);
     return binary.map((key) => this._read(this._cache.get(key)));
   }
 
   /** Sets the value of `key`; null deletes it. Its timestamp is that of the record that is processed. */
   put(key, value) {
-    this._cache.put(binaryKey(key, this._keys), this._piece(value), this._clock.timestamp);
+    this._cache.put(this._binary(key), this._piece(value), this._clock.timestamp);
   }
 
   /** As `put`, with another timestamp. */
   putAt(key, value, timestamp) {
-    this._cache.put(binaryKey(key, this._keys), this._piece(value), checkedTimestamp(timestamp));
+    this._cache.put(this._binary(key), this._piece(value), checkedTimestamp(timestamp));
   }
 
   /** Sets the values of many `[key, value]` pairs; they go to the host in one call with all other writes of the batch. */
@@ -81,7 +81,7 @@ export class KeyValueStore {
 
   /** Sets the value of `key` if there is none; returns what was there, or null. */
   putIfAbsent(key, value) {
-    const binary = binaryKey(key, this._keys);
+    const binary = this._binary(key);
     const found = this._cache.get(binary);
     if (found.value !== null) {
       return this._read(found);
@@ -92,7 +92,7 @@ export class KeyValueStore {
 
   /** Removes `key`. */
   delete(key) {
-    this._cache.put(binaryKey(key, this._keys), null, this._clock.timestamp);
+    this._cache.put(this._binary(key), null, this._clock.timestamp);
   }
 
   /** The entries from `lowest` to `highest`, both included; null means no bound. */
@@ -115,6 +115,19 @@ export class KeyValueStore {
   approximateEntries() {
     this._cache.writeBack();
     return Number(this._handle.approximateEntries());
+  }
+
+  /** The bytes of a key as a binary string. Those of a record's key are cut out of the batch's, which have been read. */
+  _binary(key) {
+    const column = this._clock.keys;
+    if (column !== null && this._keys === undefined && key instanceof Uint8Array && key.buffer === column.bytes.buffer) {
+      const start = key.byteOffset - column.bytes.byteOffset;
+      const end = start + key.length;
+      if (start >= 0 && end <= column.bytes.length) {
+        return column.binary.substring(start, end);
+      }
+    }
+    return binaryKey(key, this._keys);
   }
 
   _piece(value) {

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 const LANGUAGES: [&str; 5] = ["rust", "js", "python", "go", "c"];
 
 /// What tools leave behind.
-const LEFT_BEHIND: [&str; 7] = ["target", "node_modules", "__pycache__", "dist", "build", "venv", "component"];
+const LEFT_BEHIND: [&str; 6] = ["target", "node_modules", "__pycache__", "dist", "build", "venv"];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../guest-sdk");

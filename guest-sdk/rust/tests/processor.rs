@@ -208,3 +208,34 @@ fn punctuations_fire_when_they_are_due_and_end_when_cancelled() {
     assert_eq!(seen, expected.map(|(key, time)| (key.to_owned(), time)));
     assert_eq!(test.commits_requested(), 1);
 }
+
+/// Reads several keys at once, and knows what it was granted.
+struct Many {
+    store: KeyValueStore,
+}
+
+impl Processor for Many {
+    fn init(setup: &mut Setup) -> Result<Self> {
+        assert_eq!(setup.stores(), ["many"]);
+        assert_eq!(setup.settings().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+        Ok(Self { store: setup.store("many")? })
+    }
+
+    fn process(&mut self, record: Record<'_>, context: &mut Context) -> Result<()> {
+        self.store.put("written", "here");
+        let found = self.store.get_many(&["x", "written", "nothing", "x"]);
+        let texts: Vec<_> =
+            found.iter().map(|value| value.as_deref().map_or("-".into(), String::from_utf8_lossy)).collect();
+        context.forward(record.with_value(&texts.join(",")));
+        Ok(())
+    }
+}
+
+#[test]
+fn many_keys_are_read_in_one_call_and_see_what_was_written() {
+    let processor = TestProcessor::<Many>::new().with_store("many").with_config("a", "1").with_config("b", "2");
+    let mut test = processor.begin().expect("init");
+    test.process(Record::default().with_key("k")).expect("processed");
+    assert_eq!(test.take_forwarded()[0].value::<&str>(), "-,here,-,-");
+    assert_eq!(test.host_calls(), 3, "get-many, put-many, forward");
+}

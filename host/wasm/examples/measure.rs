@@ -2,7 +2,7 @@
 //! the quickest of several rounds, by the thread's own clock where the system has one; compare the rows, not machines.
 //!
 //! With arguments, directories of plugins that contain the processors `identity`, `capitals` and `count`, it measures
-//! those.
+//! those: `measure-js` and `measure-python` beside this file, for example.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 #[path = "../tests/stage/mod.rs"]

@@ -63,12 +63,13 @@ func (s *segment) grow(keys, values, length int) {
 	s.rows = slices.Grow(s.rows, length-len(s.rows))
 }
 
-// copyBytes is copy for two of the same length; quicker for a few bytes, because to copy is a call into the Wasm runtime.
+// copyBytes is copy for two of the same length; quicker for up to some hundred bytes, because copy is a call into the Wasm
+// runtime.
 func copyBytes(to, from []byte) {
 	length := len(from)
 	at, source := unsafe.Pointer(unsafe.SliceData(to)), unsafe.Pointer(unsafe.SliceData(from))
 	switch {
-	case length > 32:
+	case length > 256:
 		copy(to, from)
 	case length >= 8:
 		for done := 0; done+8 <= length; done += 8 {

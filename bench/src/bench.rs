@@ -153,7 +153,8 @@ impl Results {
 
     fn write(&self) -> Result<()> {
         let Some(destination) = &self.destination else { return Ok(()) };
-        let is_new = |kept: &&Run| self.runs.iter().any(|run| run.workload == kept.workload);
+        let of = |run: &Run| (run.workload.clone(), run.engine.clone(), run.guarantee.clone());
+        let is_new = |kept: &&Run| self.runs.iter().any(|run| of(run) == of(kept));
         let mut runs: Vec<Run> = destination.kept.iter().filter(|kept| !is_new(kept)).cloned().collect();
         runs.extend(self.runs.iter().cloned());
         // The sort is stable: runs of a workload stay in their order.

@@ -59,7 +59,7 @@ struct Arguments {
     /// Where the results are written.
     #[arg(long, default_value = "bench")]
     results: PathBuf,
-    /// Keep the results of workloads that are not measured now.
+    /// Keep former results: of the workloads, engines and guarantees that are not measured now.
     #[arg(long)]
     keep: bool,
     /// Only see whether the outputs are right: write no results.

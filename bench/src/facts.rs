@@ -31,10 +31,9 @@ pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
     facts.push((
         "settings",
         format!(
-            "scale {}, {} runs each by turns, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms \
-             on all sides under both guarantees; all else as it comes. `kafka-streams-tuned`: linger 50 ms, batches of 256 KiB. One JVM per \
-             run with Java's default flags",
-            bench.scale, plan.runs
+            "runs by turns, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all sides under \
+             both guarantees; all else as it comes. `kafka-streams-tuned`: linger 50 ms, batches of 256 KiB. One JVM per run with Java's \
+             default flags"
         ),
     ));
     Circumstances { facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }

@@ -356,6 +356,8 @@ const RESTORE_DEFAULTS: &[(&str, &str)] = &[
     // A broker answers a connection's requests one after the other, so that where a changelog ends is told only when the
     // fetch of the one before has waited: this long for each store that is opened.
     ("fetch.wait.max.ms", "5"),
+    // Nothing but the network is to be waited for.
+    ("queued.min.messages", "100000"),
 ];
 
 /// One small request; Kafka's clients wait five minutes, in which an operator wonders where the records of a new topic are.
@@ -413,6 +415,15 @@ mod tests {
     fn mistakes(properties: &[(&str, &str)]) -> Vec<String> {
         let error = KafkaConfig::new(settings(ProcessingGuarantee::ExactlyOnce, properties)).expect_err("mistakes");
         error.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn only_restores_read_far_ahead_unless_the_user_says_how_far() {
+        let key = "queued.min.messages";
+        let ours = config(ProcessingGuarantee::ExactlyOnce, &[]);
+        assert_eq!((ours.consumer(1, true).get(key), ours.restore(1).get(key)), (Some("5000"), Some("100000")));
+        let theirs = config(ProcessingGuarantee::ExactlyOnce, &[(key, "7")]);
+        assert_eq!((theirs.consumer(1, true).get(key), theirs.restore(1).get(key)), (Some("7"), Some("7")));
     }
 
     #[test]

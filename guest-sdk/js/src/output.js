@@ -13,251 +13,262 @@ const NOTHING = new Uint8Array();
 
 /** Records for one target, in the order they were forwarded. */
 class Segment {
-  constructor(child) {
-    this.child = child;
-    this.records = [];
-    /** For each record the row it descends from. */
-    this.rows = [];
-  }
+    constructor(child) {
+        this.child = child;
+        this.records = [];
+        /** For each record the row it descends from. */
+        this.rows = [];
+    }
 }
 
 /** What a call has forwarded so far. */
 export class Output {
-  constructor(host) {
-    this.host = host;
-    this.segments = [];
-    this.last = null;
-    this.isSequenced = false;
-    this.count = 0;
-    this.bytes = 0;
-    this.batch = null;
-  }
-
-  /**
-   * Begins a call; `batch` is null in a punctuation. With many records nobody can see the order between children (see
-   * `wit/context.wit`), so the records for each child are collected by themselves.
-   */
-  begin(batch) {
-    this.batch = batch;
-    this.isSequenced = batch === null || batch.length === 1;
-  }
-
-  /** Appends a record that descends from `row`. */
-  push(child, record, row) {
-    const segment = this.last !== null && this.last.child === child ? this.last : this.segment(child);
-    segment.records.push(record);
-    segment.rows.push(row);
-    this.count++;
-    if (record._value) this.bytes += record._value.length;
-    if (record._key) this.bytes += record._key.length;
-  }
-
-  segment(child) {
-    let found = this.isSequenced ? undefined : this.segments.find((segment) => segment.child === child);
-    if (found === undefined) {
-      // A child that gets some records by name and others with everybody must get them in their order.
-      this.isSequenced ||= this.segments.some((segment) => (segment.child === null) !== (child === null));
-      found = new Segment(child);
-      this.segments.push(found);
+    constructor(host) {
+        this.host = host;
+        this.segments = [];
+        this.last = null;
+        this.isSequenced = false;
+        this.count = 0;
+        this.bytes = 0;
+        this.batch = null;
     }
-    this.last = found;
-    return found;
-  }
 
-  /** Takes back the records that descend from `row`, the last one. */
-  takeBack(row) {
-    for (const { records, rows } of this.segments) {
-      while (rows.length > 0 && rows[rows.length - 1] === row) {
-        rows.pop();
-        records.pop();
-        this.count--;
-      }
+    /**
+     * Begins a call; `batch` is null in a punctuation. With many records nobody can see the order between children (see
+     * `wit/context.wit`), so the records for each child are collected by themselves.
+     */
+    begin(batch) {
+        this.batch = batch;
+        this.isSequenced = batch === null || batch.length === 1;
     }
-  }
 
-  /** Drops everything. */
-  clear() {
-    this.segments = [];
-    this.last = null;
-    this.count = 0;
-    this.bytes = 0;
-  }
+    /** Appends a record that descends from `row`. */
+    push(child, record, row) {
+        const segment = this.last !== null && this.last.child === child ? this.last : this.segment(child);
+        segment.records.push(record);
+        segment.rows.push(row);
+        this.count++;
+        if (record._value) this.bytes += record._value.length;
+        if (record._key) this.bytes += record._key.length;
+    }
 
-  /** Hands everything to the host if it has become much. Called between two records. */
-  handOverWhenLarge() {
-    if (this.count > RECORDS_MAX || this.bytes > BYTES_MAX) {
-      this.handOver();
+    segment(child) {
+        let found = this.isSequenced ? undefined : this.segments.find((segment) => segment.child === child);
+        if (found === undefined) {
+            // A child that gets some records by name and others with everybody must get them in their order.
+            this.isSequenced ||= this.segments.some((segment) => (segment.child === null) !== (child === null));
+            found = new Segment(child);
+            this.segments.push(found);
+        }
+        this.last = found;
+        return found;
     }
-  }
 
-  /** Hands everything to the host. */
-  handOver() {
-    for (const { child, records, rows } of this.segments) {
-      if (records.length > 0) {
-        this.forward(child, packRecords(records, this.batch), this.batch === null ? NOTHING : packRows(rows));
-      }
+    /** Takes back the records that descend from `row`, the last one. */
+    takeBack(row) {
+        for (const { records, rows } of this.segments) {
+            while (rows.length > 0 && rows[rows.length - 1] === row) {
+                rows.pop();
+                records.pop();
+                this.count--;
+            }
+        }
     }
-    this.clear();
-  }
 
-  /** Hands a whole batch to the host, after what was forwarded before; one record may still be taken back. */
-  forwardBatch(child, batch) {
-    if (this.batch.length === 1) {
-      for (const record of batch) this.push(child, record, 0);
-      return;
+    /** Drops everything. */
+    clear() {
+        this.segments = [];
+        this.last = null;
+        this.count = 0;
+        this.bytes = 0;
     }
-    this.handOver();
-    if (batch.length > 0) {
-      this.forward(child, packBatch(batch), batch._rows === null ? NOTHING : packRows(batch._rows));
-    }
-  }
 
-  forward(child, columns, rows) {
-    if (child === null) {
-      this.host.forward(columns, rows);
-    } else {
-      this.host.forwardTo(child, columns, rows);
+    /** Hands everything to the host if it has become much. Called between two records. */
+    handOverWhenLarge() {
+        if (this.count > RECORDS_MAX || this.bytes > BYTES_MAX) {
+            this.handOver();
+        }
     }
-  }
+
+    /** Hands everything to the host. */
+    handOver() {
+        for (const { child, records, rows } of this.segments) {
+            if (records.length > 0) {
+                this.forward(child, packRecords(records, this.batch), this.batch === null ? NOTHING : packRows(rows));
+            }
+        }
+        this.clear();
+    }
+
+    /** Hands a whole batch to the host, after what was forwarded before; one record may still be taken back. */
+    forwardBatch(child, batch) {
+        if (this.batch.length === 1) {
+            for (const record of batch) this.push(child, record, 0);
+            return;
+        }
+        this.handOver();
+        if (batch.length > 0) {
+            this.forward(child, packBatch(batch), batch._rows === null ? NOTHING : packRows(batch._rows));
+        }
+    }
+
+    forward(child, columns, rows) {
+        if (child === null) {
+            this.host.forward(columns, rows);
+        } else {
+            this.host.forwardTo(child, columns, rows);
+        }
+    }
 }
 
 /** Rows as the host takes them: nothing when record `i` descends from row `i`. */
 function packRows(rows) {
-  return rows.every((row, index) => row === index) ? NOTHING : bytesOfWords(Uint32Array.from(rows));
+    return rows.every((row, index) => row === index) ? NOTHING : bytesOfWords(Uint32Array.from(rows));
 }
 
 function packRecords(records, batch) {
-  const isWhole = batch !== null && records.length === batch._size && records.every((r, i) => r._row === i && r._batch === batch);
-  const pieces = (field, column) => {
-    if (isWhole && records.every((record) => record[field] === undefined)) {
-      return null;
-    }
-    return records.map((record) => {
-      const piece = record[field];
-      return piece === undefined ? place(record._batch[column], record._row) : piece;
+    const isWhole =
+        batch !== null && records.length === batch._size && records.every((r, i) => r._row === i && r._batch === batch);
+    const pieces = (field, column) => {
+        if (isWhole && records.every((record) => record[field] === undefined)) {
+            return null;
+        }
+        return records.map((record) => {
+            const piece = record[field];
+            return piece === undefined ? place(record._batch[column], record._row) : piece;
+        });
+    };
+    const keys = pieces("_key", "_keys");
+    const values = pieces("_value", "_values");
+    const keepsTimes = isWhole && records.every((record) => record._timestamp === undefined);
+    const keepsHeaders = isWhole && records.every((record) => record._headers === undefined);
+    const own = isWhole ? batch._columns : null;
+    return columnsOf(own, keys, values, {
+        timestamps: keepsTimes ? own.timestamps : packTimestamps(records.map((record) => record.timestamp)),
+        headers: keepsHeaders ? own.headers : packHeaders(records),
     });
-  };
-  const keys = pieces("_key", "_keys");
-  const values = pieces("_value", "_values");
-  const keepsTimes = isWhole && records.every((record) => record._timestamp === undefined);
-  const keepsHeaders = isWhole && records.every((record) => record._headers === undefined);
-  const own = isWhole ? batch._columns : null;
-  return columnsOf(own, keys, values, {
-    timestamps: keepsTimes ? own.timestamps : packTimestamps(records.map((record) => record.timestamp)),
-    headers: keepsHeaders ? own.headers : packHeaders(records),
-  });
 }
 
 function packBatch(batch) {
-  const { _columns: own, _rows: rows } = batch;
-  const pieces = (replaced, column) => replaced ?? (rows === null ? null : rows.map((row) => place(column, row)));
-  const isWhole = rows === null;
-  return columnsOf(isWhole ? own : null, pieces(batch._keyPieces, batch._keys), pieces(batch._valuePieces, batch._values), {
-    timestamps: isWhole ? own.timestamps : packTimestamps(batch.timestamps),
-    headers: isWhole || own.headers.length === 0 ? own.headers : packHeaders(Array.from(batch)),
-  });
+    const { _columns: own, _rows: rows } = batch;
+    const pieces = (replaced, column) => replaced ?? (rows === null ? null : rows.map((row) => place(column, row)));
+    const isWhole = rows === null;
+    return columnsOf(
+        isWhole ? own : null,
+        pieces(batch._keyPieces, batch._keys),
+        pieces(batch._valuePieces, batch._values),
+        {
+            timestamps: isWhole ? own.timestamps : packTimestamps(batch.timestamps),
+            headers: isWhole || own.headers.length === 0 ? own.headers : packHeaders(Array.from(batch)),
+        },
+    );
 }
 
 /** An entry of a column that is to be copied; null stays null. */
 function place(column, row) {
-  return column.isNull(row) ? null : { column, row };
+    return column.isNull(row) ? null : { column, row };
 }
 
 /** The columns: those of `own` where there are no pieces. */
 function columnsOf(own, keys, values, { timestamps, headers }) {
-  const key = keys === null ? { bytes: own.keys, ends: own.keyEnds } : packPieces(keys);
-  const value = values === null ? { bytes: own.values, ends: own.valueEnds } : packPieces(values);
-  return {
-    keys: key.bytes,
-    keyEnds: key.ends,
-    values: value.bytes,
-    valueEnds: value.ends,
-    timestamps,
-    nulls: packNulls(timestamps.length >> 3, own, keys, values),
-    headers,
-  };
+    const key = keys === null ? { bytes: own.keys, ends: own.keyEnds } : packPieces(keys);
+    const value = values === null ? { bytes: own.values, ends: own.valueEnds } : packPieces(values);
+    return {
+        keys: key.bytes,
+        keyEnds: key.ends,
+        values: value.bytes,
+        valueEnds: value.ends,
+        timestamps,
+        nulls: packNulls(timestamps.length >> 3, own, keys, values),
+        headers,
+    };
 }
 
 function packNulls(length, own, keys, values) {
-  if (keys === null && values === null) {
-    return own.nulls;
-  }
-  const ownBit = (index, bit) => own.nulls.length > 0 && (own.nulls[index] & bit) !== 0;
-  const isKeyNull = keys === null ? (index) => ownBit(index, KEY_IS_NULL) : (index) => keys[index] === null;
-  const isValueNull = values === null ? (index) => ownBit(index, VALUE_IS_NULL) : (index) => values[index] === null;
-  const mayHaveNull = (pieces) => (pieces === null ? own.nulls.length > 0 : pieces.includes(null));
-  if (!mayHaveNull(keys) && !mayHaveNull(values)) {
-    return NOTHING;
-  }
-  const nulls = new Uint8Array(length);
-  for (let index = 0; index < length; index++) {
-    nulls[index] = (isKeyNull(index) ? KEY_IS_NULL : 0) | (isValueNull(index) ? VALUE_IS_NULL : 0);
-  }
-  return nulls;
+    if (keys === null && values === null) {
+        return own.nulls;
+    }
+    const ownBit = (index, bit) => own.nulls.length > 0 && (own.nulls[index] & bit) !== 0;
+    const isKeyNull = keys === null ? (index) => ownBit(index, KEY_IS_NULL) : (index) => keys[index] === null;
+    const isValueNull = values === null ? (index) => ownBit(index, VALUE_IS_NULL) : (index) => values[index] === null;
+    const mayHaveNull = (pieces) => (pieces === null ? own.nulls.length > 0 : pieces.includes(null));
+    if (!mayHaveNull(keys) && !mayHaveNull(values)) {
+        return NOTHING;
+    }
+    const nulls = new Uint8Array(length);
+    for (let index = 0; index < length; index++) {
+        nulls[index] = (isKeyNull(index) ? KEY_IS_NULL : 0) | (isValueNull(index) ? VALUE_IS_NULL : 0);
+    }
+    return nulls;
 }
 
 /** Bytes, strings (UTF-8), nulls and places in columns, as one column. */
 export function packPieces(pieces) {
-  const length = pieces.length;
-  const ends = new Uint32Array(length);
-  if (pieces.every((piece) => piece === null || piece instanceof Uint8Array)) {
-    return { bytes: joinBytes(pieces, ends), ends: bytesOfWords(ends) };
-  }
-  const parts = new Array(length);
-  let hasText = false;
-  for (let index = 0; index < length; index++) {
-    const piece = pieces[index];
-    if (typeof piece === "string") {
-      hasText = true;
-      parts[index] = piece;
-    } else {
-      parts[index] = piece === null ? "" : piece instanceof Uint8Array ? binaryOfBytes(piece) : piece.column.binaryAt(piece.row);
+    const length = pieces.length;
+    const ends = new Uint32Array(length);
+    if (pieces.every((piece) => piece === null || piece instanceof Uint8Array)) {
+        return { bytes: joinBytes(pieces, ends), ends: bytesOfWords(ends) };
     }
-  }
-  let binary = parts.join("");
-  if (hasText && !isAscii(binary)) {
+    const parts = new Array(length);
+    let hasText = false;
     for (let index = 0; index < length; index++) {
-      if (typeof pieces[index] === "string") parts[index] = binaryOfText(parts[index]);
+        const piece = pieces[index];
+        if (typeof piece === "string") {
+            hasText = true;
+            parts[index] = piece;
+        } else {
+            parts[index] =
+                piece === null
+                    ? ""
+                    : piece instanceof Uint8Array
+                      ? binaryOfBytes(piece)
+                      : piece.column.binaryAt(piece.row);
+        }
     }
-    binary = parts.join("");
-  }
-  let end = 0;
-  for (let index = 0; index < length; index++) {
-    end += parts[index].length;
-    ends[index] = end;
-  }
-  return { bytes: bytesOfBinary(binary), ends: bytesOfWords(ends) };
+    let binary = parts.join("");
+    if (hasText && !isAscii(binary)) {
+        for (let index = 0; index < length; index++) {
+            if (typeof pieces[index] === "string") parts[index] = binaryOfText(parts[index]);
+        }
+        binary = parts.join("");
+    }
+    let end = 0;
+    for (let index = 0; index < length; index++) {
+        end += parts[index].length;
+        ends[index] = end;
+    }
+    return { bytes: bytesOfBinary(binary), ends: bytesOfWords(ends) };
 }
 
 function joinBytes(pieces, ends) {
-  let end = 0;
-  for (let index = 0; index < pieces.length; index++) {
-    end += pieces[index] === null ? 0 : pieces[index].length;
-    ends[index] = end;
-  }
-  const bytes = new Uint8Array(end);
-  for (let index = 0, start = 0; index < pieces.length; start = ends[index++]) {
-    if (pieces[index] !== null) bytes.set(pieces[index], start);
-  }
-  return bytes;
+    let end = 0;
+    for (let index = 0; index < pieces.length; index++) {
+        end += pieces[index] === null ? 0 : pieces[index].length;
+        ends[index] = end;
+    }
+    const bytes = new Uint8Array(end);
+    for (let index = 0, start = 0; index < pieces.length; start = ends[index++]) {
+        if (pieces[index] !== null) bytes.set(pieces[index], start);
+    }
+    return bytes;
 }
 
 function packHeaders(records) {
-  const entries = records.map((record) => record.headers._bytes());
-  const length = entries.reduce((sum, entry) => sum + (entry.length === 0 ? 0 : 8 + entry.length), 0);
-  if (length === 0) {
-    return NOTHING;
-  }
-  const column = new Uint8Array(length);
-  const view = new DataView(column.buffer);
-  let at = 0;
-  entries.forEach((entry, index) => {
-    if (entry.length > 0) {
-      view.setUint32(at, index, true);
-      view.setUint32(at + 4, entry.length, true);
-      column.set(entry, at + 8);
-      at += 8 + entry.length;
+    const entries = records.map((record) => record.headers._bytes());
+    const length = entries.reduce((sum, entry) => sum + (entry.length === 0 ? 0 : 8 + entry.length), 0);
+    if (length === 0) {
+        return NOTHING;
     }
-  });
-  return column;
+    const column = new Uint8Array(length);
+    const view = new DataView(column.buffer);
+    let at = 0;
+    entries.forEach((entry, index) => {
+        if (entry.length > 0) {
+            view.setUint32(at, index, true);
+            view.setUint32(at + 4, entry.length, true);
+            column.set(entry, at + 8);
+            at += 8 + entry.length;
+        }
+    });
+    return column;
 }

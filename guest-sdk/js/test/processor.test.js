@@ -3,33 +3,49 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { DeadLetter, Headers, ProcessorError, Record, Retry, Skip, bytes, double, integer, json, long, optional, plugin, safeLong, text } from "@millstream/sdk";
+import {
+    DeadLetter,
+    Headers,
+    ProcessorError,
+    Record,
+    Retry,
+    Skip,
+    bytes,
+    double,
+    integer,
+    json,
+    long,
+    optional,
+    plugin,
+    safeLong,
+    text,
+} from "@millstream/sdk";
 import { TestProcessor, askKeySelector, askPredicate, record } from "@millstream/sdk/testing";
 
 /** Does what the words of the value say, one after the other. */
 class Script {
-  constructor(setup) {
-    this.store = setup.store("store", { values: text }).readAhead();
-    this.other = setup.children.includes("other") ? setup.child("other") : null;
-  }
-
-  process(record, context) {
-    for (const word of record.valueAs(text).split(" ")) {
-      const [name, value] = word.split("=");
-      if (name === "put") this.store.put(record.key, value);
-      else if (name === "fail") throw new Skip(value);
-      else if (name === "stop") throw new Retry(value);
-      else if (value !== undefined) this.store.put(name, value);
-      else if (name === "delete") this.store.delete(record.key);
-      else if (name === "all") context.forward(record.withValue(this.entries().join(",")));
-      else if (name === "other") context.forwardTo(this.other, record);
-      else context.forward(record.withValue(this.store.get(name) ?? "none"));
+    constructor(setup) {
+        this.store = setup.store("store", { values: text }).readAhead();
+        this.other = setup.children.includes("other") ? setup.child("other") : null;
     }
-  }
 
-  entries() {
-    return Array.from(this.store.as({ keys: text, values: text }).all(), ({ key, value }) => key + value);
-  }
+    process(record, context) {
+        for (const word of record.valueAs(text).split(" ")) {
+            const [name, value] = word.split("=");
+            if (name === "put") this.store.put(record.key, value);
+            else if (name === "fail") throw new Skip(value);
+            else if (name === "stop") throw new Retry(value);
+            else if (value !== undefined) this.store.put(name, value);
+            else if (name === "delete") this.store.delete(record.key);
+            else if (name === "all") context.forward(record.withValue(this.entries().join(",")));
+            else if (name === "other") context.forwardTo(this.other, record);
+            else context.forward(record.withValue(this.store.get(name) ?? "none"));
+        }
+    }
+
+    entries() {
+        return Array.from(this.store.as({ keys: text, values: text }).all(), ({ key, value }) => key + value);
+    }
 }
 
 const script = () => new TestProcessor(Script, { stores: ["store"], children: ["child", "other"] });
@@ -37,327 +53,439 @@ const scripted = (key, value) => record({ key, value, timestamp: 5 });
 const values = (test) => test.takeForwarded().map((forwarded) => forwarded.valueAs(text));
 
 describe("a processor", () => {
-  it("does the same with a batch and with single records", () => {
-    const scripts = [["a", "put=1 a b"], ["b", "a put=2 all"], ["a", "delete all b c=3"], ["c", "c a all"], ["a", "put=4 all"]];
-    const single = script();
-    for (const [key, value] of scripts) single.process(scripted(key, value));
-    const expected = values(single);
-    assert.deepEqual(expected, ["1", "none", "1", "a1,b2", "b2", "2", "3", "none", "b2,c3", "a4,b2,c3"]);
-    const batch = script();
-    assert.deepEqual(batch.processBatch(scripts.map(([key, value]) => scripted(key, value))), []);
-    assert.deepEqual(values(batch), expected);
-    for (const key of ["a", "b", "c"]) assert.equal(batch.stored("store", key, text), single.stored("store", key, text));
-  });
+    it("does the same with a batch and with single records", () => {
+        const scripts = [
+            ["a", "put=1 a b"],
+            ["b", "a put=2 all"],
+            ["a", "delete all b c=3"],
+            ["c", "c a all"],
+            ["a", "put=4 all"],
+        ];
+        const single = script();
+        for (const [key, value] of scripts) single.process(scripted(key, value));
+        const expected = values(single);
+        assert.deepEqual(expected, ["1", "none", "1", "a1,b2", "b2", "2", "3", "none", "b2,c3", "a4,b2,c3"]);
+        const batch = script();
+        assert.deepEqual(batch.processBatch(scripts.map(([key, value]) => scripted(key, value))), []);
+        assert.deepEqual(values(batch), expected);
+        for (const key of ["a", "b", "c"])
+            assert.equal(batch.stored("store", key, text), single.stored("store", key, text));
+    });
 
-  it("takes back what a failed record wrote and forwarded, even after a scan", () => {
-    for (const spoiler of ["a=9 new=9 a fail=no", "a=9 new=9 all fail=no", "a=9 all a=8 all new=7 fail=no", "a=9 fail=no"]) {
-      const test = script();
-      const failures = test.processBatch([
-        scripted("a", "put=1 b=2"),
-        scripted("b", spoiler),
-        scripted("b", "delete all fail=no"),
-        scripted("c", "a all"),
-      ]);
-      assert.deepEqual(failures.map(({ row }) => row), [1, 2], spoiler);
-      assert.deepEqual(values(test), ["1", "a1,b2"], spoiler);
-      assert.equal(test.stored("store", "a", text), "1", spoiler);
-      assert.equal(test.stored("store", "new"), null, spoiler);
-      assert.equal(test.stored("store", "b", text), "2", spoiler);
-    }
-  });
+    it("takes back what a failed record wrote and forwarded, even after a scan", () => {
+        for (const spoiler of [
+            "a=9 new=9 a fail=no",
+            "a=9 new=9 all fail=no",
+            "a=9 all a=8 all new=7 fail=no",
+            "a=9 fail=no",
+        ]) {
+            const test = script();
+            const failures = test.processBatch([
+                scripted("a", "put=1 b=2"),
+                scripted("b", spoiler),
+                scripted("b", "delete all fail=no"),
+                scripted("c", "a all"),
+            ]);
+            assert.deepEqual(
+                failures.map(({ row }) => row),
+                [1, 2],
+                spoiler,
+            );
+            assert.deepEqual(values(test), ["1", "a1,b2"], spoiler);
+            assert.equal(test.stored("store", "a", text), "1", spoiler);
+            assert.equal(test.stored("store", "new"), null, spoiler);
+            assert.equal(test.stored("store", "b", text), "2", spoiler);
+        }
+    });
 
-  it("processes no other record after one that must be tried again", () => {
-    const test = script();
-    const failures = test.processBatch([scripted("a", "put=1"), scripted("b", "put=2 stop=later"), scripted("c", "put=3")]);
-    assert.equal(failures.length, 1);
-    assert.equal(failures[0].row, 1);
-    assert.equal(failures[0].error.reaction, "retry");
-    assert.equal(failures[0].error.message, "later");
-    assert.deepEqual(["a", "b", "c"].map((key) => test.stored("store", key) !== null), [true, false, false]);
-  });
+    it("processes no other record after one that must be tried again", () => {
+        const test = script();
+        const failures = test.processBatch([
+            scripted("a", "put=1"),
+            scripted("b", "put=2 stop=later"),
+            scripted("c", "put=3"),
+        ]);
+        assert.equal(failures.length, 1);
+        assert.equal(failures[0].row, 1);
+        assert.equal(failures[0].error.reaction, "retry");
+        assert.equal(failures[0].error.message, "later");
+        assert.deepEqual(
+            ["a", "b", "c"].map((key) => test.stored("store", key) !== null),
+            [true, false, false],
+        );
+    });
 
-  it("reads ahead and writes back once a batch", () => {
-    const test = script();
-    test.processBatch(Array.from({ length: 100 }, () => scripted("a", "put=1 a")));
-    assert.equal(test.hostCalls, 3, "get-many, put-many, forward");
-    const single = script();
-    single.process(scripted("a", "put=1 a"));
-    assert.equal(single.hostCalls, 2, "put-many, forward");
-  });
+    it("reads ahead and writes back once a batch", () => {
+        const test = script();
+        test.processBatch(Array.from({ length: 100 }, () => scripted("a", "put=1 a")));
+        assert.equal(test.hostCalls, 3, "get-many, put-many, forward");
+        const single = script();
+        single.process(scripted("a", "put=1 a"));
+        assert.equal(single.hostCalls, 2, "put-many, forward");
+    });
 
-  it("keeps the order of records for one child and for all", () => {
-    const test = script();
-    test.processBatch([scripted("1", "other"), scripted("2", "nothing"), scripted("3", "other other"), scripted("4", "nothing")]);
-    const forOther = test.takeForwarded().filter(({ child }) => child === null || child === "other");
-    assert.deepEqual(forOther.map((forwarded) => forwarded.keyAs(text)), ["1", "2", "3", "3", "4"]);
-  });
+    it("keeps the order of records for one child and for all", () => {
+        const test = script();
+        test.processBatch([
+            scripted("1", "other"),
+            scripted("2", "nothing"),
+            scripted("3", "other other"),
+            scripted("4", "nothing"),
+        ]);
+        const forOther = test.takeForwarded().filter(({ child }) => child === null || child === "other");
+        assert.deepEqual(
+            forOther.map((forwarded) => forwarded.keyAs(text)),
+            ["1", "2", "3", "3", "4"],
+        );
+    });
 
-  it("passes headers, timestamp and key along", () => {
-    const test = script();
-    const trace = new Headers([["trace", "1"]]);
-    test.process(record({ key: "k", value: "nothing", headers: trace, timestamp: 9 }));
-    const [forwarded] = test.takeForwarded();
-    assert.equal(forwarded.keyAs(text), "k");
-    assert.equal(forwarded.timestamp, 9);
-    assert.deepEqual(show(forwarded.headers), [["trace", "1"]]);
-    const changed = trace.with("trace", "2").with("null", null);
-    assert.deepEqual([Buffer.from(changed.last("trace")).toString(), changed.last("null"), changed.last("no")], ["2", null, undefined]);
-    assert.equal(changed.without("trace").without("null").length, 0);
-  });
+    it("passes headers, timestamp and key along", () => {
+        const test = script();
+        const trace = new Headers([["trace", "1"]]);
+        test.process(record({ key: "k", value: "nothing", headers: trace, timestamp: 9 }));
+        const [forwarded] = test.takeForwarded();
+        assert.equal(forwarded.keyAs(text), "k");
+        assert.equal(forwarded.timestamp, 9);
+        assert.deepEqual(show(forwarded.headers), [["trace", "1"]]);
+        const changed = trace.with("trace", "2").with("null", null);
+        assert.deepEqual(
+            [Buffer.from(changed.last("trace")).toString(), changed.last("null"), changed.last("no")],
+            ["2", null, undefined],
+        );
+        assert.equal(changed.without("trace").without("null").length, 0);
+    });
 
-  it("logs what is no error of its own with its stack, and leaves it to the policy", () => {
-    class Bug {
-      process(record) {
-        record.value.nothing.there();
-      }
-    }
-    const test = new TestProcessor(Bug);
-    const [{ row, error }] = test.processBatch([scripted("a", "x"), scripted("b", "y")]);
-    assert.equal(row, 0);
-    assert.equal(error.reaction, "fatal");
-    assert.match(error.message, /^TypeError: Cannot read properties of undefined/);
-    assert.match(test.logged[0], /^error: TypeError: Cannot read /);
-    assert.match(test.logged[1], /^error: .*processor\.test\.js/);
-  });
+    it("logs what is no error of its own with its stack, and leaves it to the policy", () => {
+        class Bug {
+            process(record) {
+                record.value.nothing.there();
+            }
+        }
+        const test = new TestProcessor(Bug);
+        const [{ row, error }] = test.processBatch([scripted("a", "x"), scripted("b", "y")]);
+        assert.equal(row, 0);
+        assert.equal(error.reaction, "fatal");
+        assert.match(error.message, /^TypeError: Cannot read properties of undefined/);
+        assert.match(test.logged[0], /^error: TypeError: Cannot read /);
+        assert.match(test.logged[1], /^error: .*processor\.test\.js/);
+    });
 
-  it("says what is missing when it can't begin", () => {
-    class Picky {
-      constructor(setup) {
-        setup.required("limit");
-      }
-      process() {}
-    }
-    assert.throws(() => new TestProcessor(Picky), /the node's setting `limit` is missing: give it in `config`/);
-    class Lost {
-      constructor(setup) {
-        setup.store("none");
-      }
-      process() {}
-    }
-    assert.throws(() => new TestProcessor(Lost), /there is no store `none`: declare it in the manifest/);
-    class Alone {
-      constructor(setup) {
-        setup.child("other");
-      }
-      process() {}
-    }
-    assert.throws(() => new TestProcessor(Alone), /there is no child `other`, but \["child"\]/);
-  });
+    it("says what is missing when it can't begin", () => {
+        class Picky {
+            constructor(setup) {
+                setup.required("limit");
+            }
+            process() {}
+        }
+        assert.throws(() => new TestProcessor(Picky), /the node's setting `limit` is missing: give it in `config`/);
+        class Lost {
+            constructor(setup) {
+                setup.store("none");
+            }
+            process() {}
+        }
+        assert.throws(() => new TestProcessor(Lost), /there is no store `none`: declare it in the manifest/);
+        class Alone {
+            constructor(setup) {
+                setup.child("other");
+            }
+            process() {}
+        }
+        assert.throws(() => new TestProcessor(Alone), /there is no child `other`, but \["child"\]/);
+    });
 });
 
 describe("a record", () => {
-  const short = Record.of({ key: "key", value: new Uint8Array([0xff]) });
-  const reason = (read) => {
-    try {
-      read();
-    } catch (error) {
-      assert.ok(error instanceof ProcessorError);
-      return error.message;
-    }
-    return "no error";
-  };
-
-  it("says what is wrong with a value of another form", () => {
-    assert.equal(reason(() => short.valueAs(long)), "the value has 1 bytes where 8 are expected");
-    assert.equal(reason(() => short.valueAs(text)), "the value is not UTF-8");
-    assert.equal(reason(() => short.withKey(null).keyAs(text)), "the key is null");
-    assert.equal(short.withValue(null).valueAs(optional(text)), null);
-    assert.match(reason(() => short.withValue("{").valueAs(json)), /^the value is not the JSON that is expected: /);
-    assert.deepEqual(short.withValue("[1, 2]").valueAs(json), [1, 2]);
-  });
-
-  it("reads what it writes, at the limits", () => {
-    const cases = [
-      [long, 2n ** 63n - 1n], [long, -(2n ** 63n)], [long, -1n], [safeLong, 2 ** 53 - 1], [safeLong, -(2 ** 53) + 1], [safeLong, -1],
-      [integer, -(2 ** 31)], [double, -0.1], [double, Infinity], [json, { a: ["é", null] }], [text, "é\u{1f600}"], [optional(text), null],
-    ];
-    for (const [serde, value] of cases) {
-      const written = short.withValue(value, serde);
-      assert.deepEqual(written.valueAs(serde), value);
-      // Through a column, alone and with others.
-      for (const others of [[], [short], [short.withValue(null)]]) {
-        class Echo {
-          process(record, context) {
-            context.forward(record.withKey(null).withValue(record.valueAs(optional(bytes))));
-          }
+    const short = Record.of({ key: "key", value: new Uint8Array([0xff]) });
+    const reason = (read) => {
+        try {
+            read();
+        } catch (error) {
+            assert.ok(error instanceof ProcessorError);
+            return error.message;
         }
-        const echo = new TestProcessor(Echo);
-        echo.processBatch([written, ...others]);
-        assert.deepEqual(echo.takeForwarded()[0].valueAs(serde), value);
-      }
-    }
-    assert.equal(Buffer.from(short.withValue(-2n, long).value).toString("hex"), "fffffffffffffffe");
-    assert.throws(() => short.withValue(2n ** 63n, long), RangeError);
-    assert.throws(() => short.withValue(1.5, integer), RangeError);
-    assert.throws(() => short.withValue(7), /name a serde/);
-    assert.throws(() => short.withTimestamp(-1), RangeError);
-    assert.throws(() => short.withTimestamp(2 ** 53), RangeError);
-    assert.equal(short.withTimestamp(7n).timestamp, 7);
-    assert.equal(reason(() => short.withValue(2n ** 60n, long).valueAs(safeLong)), "the value is past the safe integers of JavaScript: read it as `long`");
-  });
+        return "no error";
+    };
 
-  it("keeps null, empty and what is no text apart in a batch", () => {
-    class Echo {
-      process(record, context) {
-        context.forward(record);
-      }
-    }
-    const odd = [null, "", new Uint8Array([0xff, 0xfe]), "é", "ascii"];
-    const records = odd.flatMap((key) => odd.map((value) => record({ key, value, headers: [["h", value], ["h", null]] })));
-    const test = new TestProcessor(Echo);
-    test.processBatch(records);
-    const seen = test.takeForwarded();
-    assert.deepEqual(seen.map(flat), records.map(flat));
-  });
+    it("says what is wrong with a value of another form", () => {
+        assert.equal(
+            reason(() => short.valueAs(long)),
+            "the value has 1 bytes where 8 are expected",
+        );
+        assert.equal(
+            reason(() => short.valueAs(text)),
+            "the value is not UTF-8",
+        );
+        assert.equal(
+            reason(() => short.withKey(null).keyAs(text)),
+            "the key is null",
+        );
+        assert.equal(short.withValue(null).valueAs(optional(text)), null);
+        assert.match(
+            reason(() => short.withValue("{").valueAs(json)),
+            /^the value is not the JSON that is expected: /,
+        );
+        assert.deepEqual(short.withValue("[1, 2]").valueAs(json), [1, 2]);
+    });
+
+    it("reads what it writes, at the limits", () => {
+        const cases = [
+            [long, 2n ** 63n - 1n],
+            [long, -(2n ** 63n)],
+            [long, -1n],
+            [safeLong, 2 ** 53 - 1],
+            [safeLong, -(2 ** 53) + 1],
+            [safeLong, -1],
+            [integer, -(2 ** 31)],
+            [double, -0.1],
+            [double, Infinity],
+            [json, { a: ["é", null] }],
+            [text, "é\u{1f600}"],
+            [optional(text), null],
+        ];
+        for (const [serde, value] of cases) {
+            const written = short.withValue(value, serde);
+            assert.deepEqual(written.valueAs(serde), value);
+            // Through a column, alone and with others.
+            for (const others of [[], [short], [short.withValue(null)]]) {
+                class Echo {
+                    process(record, context) {
+                        context.forward(record.withKey(null).withValue(record.valueAs(optional(bytes))));
+                    }
+                }
+                const echo = new TestProcessor(Echo);
+                echo.processBatch([written, ...others]);
+                assert.deepEqual(echo.takeForwarded()[0].valueAs(serde), value);
+            }
+        }
+        assert.equal(Buffer.from(short.withValue(-2n, long).value).toString("hex"), "fffffffffffffffe");
+        assert.throws(() => short.withValue(2n ** 63n, long), RangeError);
+        assert.throws(() => short.withValue(1.5, integer), RangeError);
+        assert.throws(() => short.withValue(7), /name a serde/);
+        assert.throws(() => short.withTimestamp(-1), RangeError);
+        assert.throws(() => short.withTimestamp(2 ** 53), RangeError);
+        assert.equal(short.withTimestamp(7n).timestamp, 7);
+        assert.equal(
+            reason(() => short.withValue(2n ** 60n, long).valueAs(safeLong)),
+            "the value is past the safe integers of JavaScript: read it as `long`",
+        );
+    });
+
+    it("keeps null, empty and what is no text apart in a batch", () => {
+        class Echo {
+            process(record, context) {
+                context.forward(record);
+            }
+        }
+        const odd = [null, "", new Uint8Array([0xff, 0xfe]), "é", "ascii"];
+        const records = odd.flatMap((key) =>
+            odd.map((value) =>
+                record({
+                    key,
+                    value,
+                    headers: [
+                        ["h", value],
+                        ["h", null],
+                    ],
+                }),
+            ),
+        );
+        const test = new TestProcessor(Echo);
+        test.processBatch(records);
+        const seen = test.takeForwarded();
+        assert.deepEqual(seen.map(flat), records.map(flat));
+    });
 });
 
 describe("a batch", () => {
-  it("is changed as columns and forwarded as a whole", () => {
-    class Capitals {
-      processBatch(batch, context) {
-        context.forwardBatch(batch.withValues(batch.valuesAs(text).map((value) => value.toUpperCase())));
-        context.forwardBatch(batch.select([1]).withKeys(["picked"]));
-      }
-    }
-    const test = new TestProcessor(Capitals);
-    test.processBatch([record({ key: "a", value: "x", timestamp: 1 }), record({ key: null, value: "é", timestamp: 2, headers: [["h", "1"]] })]);
-    const seen = test.takeForwarded().map(flat);
-    assert.deepEqual(seen, [
-      ["a", "X", 1, []],
-      [null, "É", 2, [["h", "1"]]],
-      ["picked", "é", 2, [["h", "1"]]],
-    ]);
-  });
-
-  it("blames the one record of a batch, and leaves larger ones to the host", () => {
-    class Failing {
-      processBatch(batch, context) {
-        context.forwardBatch(batch);
-        throw new DeadLetter("bad");
-      }
-    }
-    const test = new TestProcessor(Failing);
-    assert.equal(test.processBatch([record({ value: "x" })])[0].error.reaction, "dead-letter");
-    assert.deepEqual(test.takeForwarded(), []);
-    assert.throws(() => test.processBatch([record({}), record({})]), DeadLetter);
-  });
-
-  it("has rows whose failure is their own", () => {
-    class Odd {
-      constructor(setup) {
-        this.store = setup.store("store");
-      }
-      processBatch(batch, context) {
-        assert.throws(() => this.store.put("k", "v"), /putAt/);
-        for (let row = 0; row < batch.length; row++) {
-          const goesOn = context.row(row, () => {
-            this.store.put(`k${row}`, "v");
-            context.forward(batch.record(row));
-            if (row % 2 === 1) throw new Skip("odd");
-          });
-          if (!goesOn) break;
+    it("is changed as columns and forwarded as a whole", () => {
+        class Capitals {
+            processBatch(batch, context) {
+                context.forwardBatch(batch.withValues(batch.valuesAs(text).map((value) => value.toUpperCase())));
+                context.forwardBatch(batch.select([1]).withKeys(["picked"]));
+            }
         }
-      }
-    }
-    const test = new TestProcessor(Odd, { stores: ["store"] });
-    const failures = test.processBatch([1, 2, 3, 4].map((n) => record({ value: String(n), timestamp: n })));
-    assert.deepEqual(failures.map(({ row }) => row), [1, 3]);
-    assert.deepEqual(values(test), ["1", "3"]);
-    assert.deepEqual([0, 1, 2].map((n) => test.stored("store", `k${n}`) !== null), [true, false, true]);
-  });
+        const test = new TestProcessor(Capitals);
+        test.processBatch([
+            record({ key: "a", value: "x", timestamp: 1 }),
+            record({ key: null, value: "é", timestamp: 2, headers: [["h", "1"]] }),
+        ]);
+        const seen = test.takeForwarded().map(flat);
+        assert.deepEqual(seen, [
+            ["a", "X", 1, []],
+            [null, "É", 2, [["h", "1"]]],
+            ["picked", "é", 2, [["h", "1"]]],
+        ]);
+    });
+
+    it("blames the one record of a batch, and leaves larger ones to the host", () => {
+        class Failing {
+            processBatch(batch, context) {
+                context.forwardBatch(batch);
+                throw new DeadLetter("bad");
+            }
+        }
+        const test = new TestProcessor(Failing);
+        assert.equal(test.processBatch([record({ value: "x" })])[0].error.reaction, "dead-letter");
+        assert.deepEqual(test.takeForwarded(), []);
+        assert.throws(() => test.processBatch([record({}), record({})]), DeadLetter);
+    });
+
+    it("has rows whose failure is their own", () => {
+        class Odd {
+            constructor(setup) {
+                this.store = setup.store("store");
+            }
+            processBatch(batch, context) {
+                assert.throws(() => this.store.put("k", "v"), /putAt/);
+                for (let row = 0; row < batch.length; row++) {
+                    const goesOn = context.row(row, () => {
+                        this.store.put(`k${row}`, "v");
+                        context.forward(batch.record(row));
+                        if (row % 2 === 1) throw new Skip("odd");
+                    });
+                    if (!goesOn) break;
+                }
+            }
+        }
+        const test = new TestProcessor(Odd, { stores: ["store"] });
+        const failures = test.processBatch([1, 2, 3, 4].map((n) => record({ value: String(n), timestamp: n })));
+        assert.deepEqual(
+            failures.map(({ row }) => row),
+            [1, 3],
+        );
+        assert.deepEqual(values(test), ["1", "3"]);
+        assert.deepEqual(
+            [0, 1, 2].map((n) => test.stored("store", `k${n}`) !== null),
+            [true, false, true],
+        );
+    });
 });
 
 describe("a punctuation", () => {
-  class Clock {
-    constructor(setup) {
-      this.strikes = 0;
-      setup.schedule(100, "stream-time");
-      setup.schedule(1000, "wall-clock-time", (now, context) => {
-        context.forward(Record.of({ key: "wall", timestamp: now }));
-        context.commit();
-      });
-      assert.throws(() => setup.schedule(0, "stream-time"), /1 ms or more/);
-      assert.throws(() => setup.scheduleAt(-1, 10, "stream-time"), /negative/);
+    class Clock {
+        constructor(setup) {
+            this.strikes = 0;
+            setup.schedule(100, "stream-time");
+            setup.schedule(1000, "wall-clock-time", (now, context) => {
+                context.forward(Record.of({ key: "wall", timestamp: now }));
+                context.commit();
+            });
+            assert.throws(() => setup.schedule(0, "stream-time"), /1 ms or more/);
+            assert.throws(() => setup.scheduleAt(-1, 10, "stream-time"), /negative/);
+        }
+        process(record, context) {
+            context.forward(record.withKey("record").withTimestamp(context.streamTime()));
+        }
+        punctuate(punctuation, kind, now, context) {
+            assert.equal(kind, "stream-time");
+            context.forward(Record.of({ key: "stream", timestamp: now }));
+            if (++this.strikes === 2) context.cancel(punctuation);
+        }
     }
-    process(record, context) {
-      context.forward(record.withKey("record").withTimestamp(context.streamTime()));
-    }
-    punctuate(punctuation, kind, now, context) {
-      assert.equal(kind, "stream-time");
-      context.forward(Record.of({ key: "stream", timestamp: now }));
-      if (++this.strikes === 2) context.cancel(punctuation);
-    }
-  }
 
-  it("fires when it is due and ends when it is cancelled", () => {
-    const test = new TestProcessor(Clock);
-    for (const timestamp of [7, 99, 100, 350, 400]) test.process(record({ timestamp }));
-    test.advanceWallClockTime(999);
-    test.advanceWallClockTime(1);
-    const seen = test.takeForwarded().map((forwarded) => [forwarded.keyAs(text), forwarded.timestamp]);
-    assert.deepEqual(seen, [
-      ["record", 7], ["stream", 7], ["record", 99], ["record", 100], ["stream", 100], ["record", 350], ["record", 400], ["wall", 1000],
-    ]);
-    assert.equal(test.commitsRequested, 1);
-  });
+    it("fires when it is due and ends when it is cancelled", () => {
+        const test = new TestProcessor(Clock);
+        for (const timestamp of [7, 99, 100, 350, 400]) test.process(record({ timestamp }));
+        test.advanceWallClockTime(999);
+        test.advanceWallClockTime(1);
+        const seen = test.takeForwarded().map((forwarded) => [forwarded.keyAs(text), forwarded.timestamp]);
+        assert.deepEqual(seen, [
+            ["record", 7],
+            ["stream", 7],
+            ["record", 99],
+            ["record", 100],
+            ["stream", 100],
+            ["record", 350],
+            ["record", 400],
+            ["wall", 1000],
+        ]);
+        assert.equal(test.commitsRequested, 1);
+    });
 });
 
 describe("a store", () => {
-  it("walks in the order of bytes, both ways, while it is written to", () => {
-    class Walker {
-      constructor(setup) {
-        this.store = setup.store("store", { keys: text, values: safeLong });
-      }
-      process(record, context) {
-        this.store.putMany([["a", 1], ["b", 2], ["ba", 3], ["c", 4], ["é", 5]]);
-        const keys = (walk) => Array.from(walk, ({ key, value }) => `${key}${value}`).join(" ");
-        const seen = [
-          keys(this.store.all()), keys(this.store.range("b", "c", "descending")), keys(this.store.range("c", "b")),
-          keys(this.store.prefix("b")), keys(this.store.prefix("b", "descending")),
-          this.store.getMany(["c", "none", "a"]).join(), this.store.putIfAbsent("a", 9), this.store.putIfAbsent("d", 9),
-        ];
-        for (const { key } of this.store.all()) this.store.delete(key);
-        seen.push(this.store.approximateEntries());
-        this.store.putAt("x", 1, 2n ** 53n + 1n);
-        for (const { timestamp } of this.store.all()) seen.push(timestamp);
-        seen.push(this.store.getWithTimestamp("x").timestamp);
-        context.forward(record.withValue(seen.join("|")));
-      }
-    }
-    const test = new TestProcessor(Walker, { stores: ["store"] });
-    test.process(record({}));
-    assert.deepEqual(values(test), ["a1 b2 ba3 c4 é5|c4 ba3 b2||b2 ba3|ba3 b2|4,,1|1||0|9007199254740993|9007199254740993"]);
-  });
+    it("walks in the order of bytes, both ways, while it is written to", () => {
+        class Walker {
+            constructor(setup) {
+                this.store = setup.store("store", { keys: text, values: safeLong });
+            }
+            process(record, context) {
+                this.store.putMany([
+                    ["a", 1],
+                    ["b", 2],
+                    ["ba", 3],
+                    ["c", 4],
+                    ["é", 5],
+                ]);
+                const keys = (walk) => Array.from(walk, ({ key, value }) => `${key}${value}`).join(" ");
+                const seen = [
+                    keys(this.store.all()),
+                    keys(this.store.range("b", "c", "descending")),
+                    keys(this.store.range("c", "b")),
+                    keys(this.store.prefix("b")),
+                    keys(this.store.prefix("b", "descending")),
+                    this.store.getMany(["c", "none", "a"]).join(),
+                    this.store.putIfAbsent("a", 9),
+                    this.store.putIfAbsent("d", 9),
+                ];
+                for (const { key } of this.store.all()) this.store.delete(key);
+                seen.push(this.store.approximateEntries());
+                this.store.putAt("x", 1, 2n ** 53n + 1n);
+                for (const { timestamp } of this.store.all()) seen.push(timestamp);
+                seen.push(this.store.getWithTimestamp("x").timestamp);
+                context.forward(record.withValue(seen.join("|")));
+            }
+        }
+        const test = new TestProcessor(Walker, { stores: ["store"] });
+        test.process(record({}));
+        assert.deepEqual(values(test), [
+            "a1 b2 ba3 c4 é5|c4 ba3 b2||b2 ba3|ba3 b2|4,,1|1||0|9007199254740993|9007199254740993",
+        ]);
+    });
 });
 
 describe("a function", () => {
-  const functions = plugin({
-    predicates: { "is-even": (record) => record.value !== null && record.valueAs(long) % 2n === 0n },
-    keySelectors: { "by-value": (record) => record.value },
-  });
+    const functions = plugin({
+        predicates: { "is-even": (record) => record.value !== null && record.valueAs(long) % 2n === 0n },
+        keySelectors: { "by-value": (record) => record.value },
+    });
 
-  it("answers for each record, or says why it can't", () => {
-    const records = [record({ value: null }), ...[2n, 3n].map((value) => record({}).withValue(value, long))];
-    assert.deepEqual(askPredicate(functions, "is-even", records), [false, true, false]);
-    assert.throws(() => askPredicate(functions, "is-even", [record({ value: "x" })]), /the value has 1 bytes where 8 are expected/);
-    const keys = askKeySelector(functions, "by-value", [record({ value: "" }), record({ value: null }), record({ value: "é" })]);
-    assert.deepEqual(keys.map((key) => key && Buffer.from(key).toString()), ["", null, "é"]);
-    assert.throws(() => askPredicate(functions, "none", []), /there is no predicate `none` in this plugin, but \["is-even"\]/);
-    assert.deepEqual(functions.worlds, ["plugin-predicate", "plugin-key-selector"]);
-  });
+    it("answers for each record, or says why it can't", () => {
+        const records = [record({ value: null }), ...[2n, 3n].map((value) => record({}).withValue(value, long))];
+        assert.deepEqual(askPredicate(functions, "is-even", records), [false, true, false]);
+        assert.throws(
+            () => askPredicate(functions, "is-even", [record({ value: "x" })]),
+            /the value has 1 bytes where 8 are expected/,
+        );
+        const keys = askKeySelector(functions, "by-value", [
+            record({ value: "" }),
+            record({ value: null }),
+            record({ value: "é" }),
+        ]);
+        assert.deepEqual(
+            keys.map((key) => key && Buffer.from(key).toString()),
+            ["", null, "é"],
+        );
+        assert.throws(
+            () => askPredicate(functions, "none", []),
+            /there is no predicate `none` in this plugin, but \["is-even"\]/,
+        );
+        assert.deepEqual(functions.worlds, ["plugin-predicate", "plugin-key-selector"]);
+    });
 
-  it("must be one", () => {
-    assert.throws(() => plugin({}), /name one/);
-    assert.throws(() => plugin({ processors: { a: () => {} } }), /the processor `a` has no method `process`/);
-    assert.throws(() => plugin({ predicates: { a: 1 } }), /the predicate `a` is no function/);
-  });
+    it("must be one", () => {
+        assert.throws(() => plugin({}), /name one/);
+        assert.throws(() => plugin({ processors: { a: () => {} } }), /the processor `a` has no method `process`/);
+        assert.throws(() => plugin({ predicates: { a: 1 } }), /the predicate `a` is no function/);
+    });
 });
 
 function show(headers) {
-  return Array.from(headers, ([key, value]) => [key, value === null ? null : Buffer.from(value).toString("latin1")]);
+    return Array.from(headers, ([key, value]) => [key, value === null ? null : Buffer.from(value).toString("latin1")]);
 }
 
 function flat({ key, value, timestamp, headers }) {
-  const readable = (data) => (data === null ? null : Buffer.from(data).toString());
-  return [readable(key), readable(value), timestamp, show(headers).map(([name, data]) => [name, data])];
+    const readable = (data) => (data === null ? null : Buffer.from(data).toString());
+    return [readable(key), readable(value), timestamp, show(headers).map(([name, data]) => [name, data])];
 }

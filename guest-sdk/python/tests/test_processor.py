@@ -74,7 +74,13 @@ def values(test: TestProcessor) -> list[str]:
 
 class AProcessor(unittest.TestCase):
     def test_does_the_same_with_a_batch_and_with_single_records(self) -> None:
-        scripts = [("a", "put=1 a b"), ("b", "a put=2 all"), ("a", "delete all b c=3"), ("c", "c a all"), ("a", "put=4 all")]
+        scripts = [
+            ("a", "put=1 a b"),
+            ("b", "a put=2 all"),
+            ("a", "delete all b c=3"),
+            ("c", "c a all"),
+            ("a", "put=4 all"),
+        ]
         single = script()
         for key, value in scripts:
             single.process(scripted(key, value))
@@ -91,7 +97,12 @@ class AProcessor(unittest.TestCase):
             with self.subTest(spoiler):
                 test = script()
                 failures = test.process_batch(
-                    [scripted("a", "put=1 b=2"), scripted("b", spoiler), scripted("b", "delete all fail=no"), scripted("c", "a all")]
+                    [
+                        scripted("a", "put=1 b=2"),
+                        scripted("b", spoiler),
+                        scripted("b", "delete all fail=no"),
+                        scripted("c", "a all"),
+                    ]
                 )
                 self.assertEqual([row for row, _ in failures], [1, 2])
                 self.assertEqual(values(test), ["1", "a1,b2"])
@@ -101,7 +112,9 @@ class AProcessor(unittest.TestCase):
 
     def test_processes_no_other_record_after_one_that_must_be_tried_again(self) -> None:
         test = script()
-        failures = test.process_batch([scripted("a", "put=1"), scripted("b", "put=2 stop=later"), scripted("c", "put=3")])
+        failures = test.process_batch(
+            [scripted("a", "put=1"), scripted("b", "put=2 stop=later"), scripted("c", "put=3")]
+        )
         self.assertEqual([(row, error.reaction, error.reason) for row, error in failures], [(1, "retry", "later")])
         self.assertEqual([test.stored("store", key) is not None for key in "abc"], [True, False, False])
 
@@ -145,7 +158,11 @@ class AProcessor(unittest.TestCase):
     def test_says_what_is_missing_when_it_cannot_begin(self) -> None:
         class Picky(Processor):
             def __init__(self, setup: Setup) -> None:
-                for wanted in (lambda: setup.required("limit"), lambda: setup.store("none"), lambda: setup.child("other")):
+                for wanted in (
+                    lambda: setup.required("limit"),
+                    lambda: setup.store("none"),
+                    lambda: setup.child("other"),
+                ):
                     try:
                         wanted()
                     except Error as error:
@@ -173,7 +190,9 @@ class AProcessor(unittest.TestCase):
         test = TestProcessor(Flood)
         failures = test.process_batch([Record(key) for key in (b"a", b"bad", b"b", b"c", b"bad")])
         self.assertEqual([row for row, _ in failures], [1, 4])
-        self.assertEqual([record.key for record in test.take_forwarded()], [b"a"] * 3000 + [b"b"] * 3000 + [b"c"] * 3000)
+        self.assertEqual(
+            [record.key for record in test.take_forwarded()], [b"a"] * 3000 + [b"b"] * 3000 + [b"c"] * 3000
+        )
 
 
 class ARecord(unittest.TestCase):
@@ -189,7 +208,9 @@ class ARecord(unittest.TestCase):
         self.assertRegex(self.reason(self.short, serdes.text), "^the value is not UTF-8: ")
         self.assertEqual(self.reason(self.short.with_value(None), serdes.text), "the value is null")
         self.assertIsNone(self.short.with_value(None).value_as(serdes.optional(serdes.text)))
-        self.assertRegex(self.reason(self.short.with_value("{"), serdes.json), "^the value is not the JSON that is expected: ")
+        self.assertRegex(
+            self.reason(self.short.with_value("{"), serdes.json), "^the value is not the JSON that is expected: "
+        )
         self.assertEqual(self.short.with_value("[1, 2]").value_as(serdes.json), [1, 2])
 
     def test_reads_what_it_writes_at_the_limits(self) -> None:
@@ -326,7 +347,9 @@ class APunctuation(unittest.TestCase):
             def process(self, record: Record, context: Context) -> None:
                 context.forward(record.with_key("record").with_timestamp(context.stream_time()))
 
-            def punctuate(self, punctuation: Punctuation, kind: PunctuationType, timestamp: int, context: Context) -> None:
+            def punctuate(
+                self, punctuation: Punctuation, kind: PunctuationType, timestamp: int, context: Context
+            ) -> None:
                 self.strikes += 1
                 context.forward(Record(b"stream", timestamp=timestamp))
                 if self.strikes == 2:
@@ -414,7 +437,9 @@ class AFunction(unittest.TestCase):
         self.assertEqual(ask_predicate("is-even", records), [False, True, False])
         with self.assertRaisesRegex(Error, "the value has 1 bytes where 8 are expected"):
             ask_predicate("is-even", [Record(value=b"x")])
-        self.assertEqual(ask_key_selector("by-value", [Record(value=b""), Record(), Record(value=b"x")]), [b"", None, b"x"])
+        self.assertEqual(
+            ask_key_selector("by-value", [Record(value=b""), Record(), Record(value=b"x")]), [b"", None, b"x"]
+        )
         with self.assertRaisesRegex(Error, "there is no predicate `none` in this plugin, but .*'is-even'"):
             ask_predicate("none", [])
 

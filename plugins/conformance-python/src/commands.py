@@ -198,7 +198,9 @@ class Commands(Processor):
     def do_put_many(self, record: Record, context: Context, name: str, *keys: str) -> None:
         self.store(name).put_many((key, record.value) for key in keys)
 
-    def do_range(self, record: Record, context: Context, name: str, *bounds: str, order: Order = Order.ASCENDING) -> None:
+    def do_range(
+        self, record: Record, context: Context, name: str, *bounds: str, order: Order = Order.ASCENDING
+    ) -> None:
         lowest, highest = (None if key == "-" else key for key in bounds)
         context.forward(record.with_value(shown(self.texts[name].range(lowest, highest, order))))
 
@@ -237,7 +239,9 @@ class Commands(Processor):
         interval = timedelta(milliseconds=int(interval_ms))
         self.punctuations[name] = context.schedule(interval, PunctuationType(kind))
 
-    def do_schedule_at(self, record: Record, context: Context, name: str, kind: str, start: str, interval_ms: str) -> None:
+    def do_schedule_at(
+        self, record: Record, context: Context, name: str, kind: str, start: str, interval_ms: str
+    ) -> None:
         interval = timedelta(milliseconds=int(interval_ms))
         self.punctuations[name] = context.schedule_at(int(start), interval, PunctuationType(kind))
 

@@ -1,6 +1,7 @@
-"""Scores payments against rules that are kept in the store `rules`. Rules arrive as records of their own, of the country that
-is the key of both: `{"field": "amount", "above": 1000, "points": 40}` or `{"field": "card", "is": "prepaid", "points": 30}`. A
-payment whose points reach the node's setting `limit` is forwarded to the child `held`, any other to the child `passed`."""
+"""Scores payments against rules that are kept in the store `rules`. Rules arrive as records of their own, of the
+country that is the key of both: `{"field": "amount", "above": 1000, "points": 40}` or `{"field": "card", "is":
+"prepaid", "points": 30}`. A payment whose points reach the node's setting `limit` is forwarded to the child `held`,
+any other to the child `passed`."""
 
 from __future__ import annotations
 

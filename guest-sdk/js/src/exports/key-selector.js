@@ -4,14 +4,14 @@ import { answerOf } from "../plugin.js";
 
 /** The interface `key-selector` of a plugin. */
 export function exportKeySelectors(plugin) {
-  return {
-    keySelectors: () => [...plugin.keySelectors.keys()],
-    selectKey(name, records) {
-      try {
-        return plugin.selectKey(name, records);
-      } catch (error) {
-        throw answerOf(error);
-      }
-    },
-  };
+    return {
+        keySelectors: () => [...plugin.keySelectors.keys()],
+        selectKey(name, records) {
+            try {
+                return plugin.selectKey(name, records);
+            } catch (error) {
+                throw answerOf(error);
+            }
+        },
+    };
 }

@@ -10,28 +10,28 @@ const host = { ...context, openStore: (name) => KeyValueStore.open(name) };
 
 /** The interface `processor` of a plugin. */
 export function exportProcessors(plugin) {
-  let running = null;
-  return {
-    processors: () => [...plugin.processors.keys()],
-    init(setup) {
-      try {
-        running = new Running(host, plugin.processor(setup.processor), setup);
-      } catch (error) {
-        throw answerOf(error);
-      }
-    },
-    process: (records) => running.process(records).map(({ row, error }) => ({ row, reaction: reactionOf(error) })),
-    punctuate(id, kind, timestamp) {
-      try {
-        running.punctuate(id, kind, Number(timestamp));
-      } catch (error) {
-        throw reactionOf(error);
-      }
-    },
-    close: () => running.close(),
-  };
+    let running = null;
+    return {
+        processors: () => [...plugin.processors.keys()],
+        init(setup) {
+            try {
+                running = new Running(host, plugin.processor(setup.processor), setup);
+            } catch (error) {
+                throw answerOf(error);
+            }
+        },
+        process: (records) => running.process(records).map(({ row, error }) => ({ row, reaction: reactionOf(error) })),
+        punctuate(id, kind, timestamp) {
+            try {
+                running.punctuate(id, kind, Number(timestamp));
+            } catch (error) {
+                throw reactionOf(error);
+            }
+        },
+        close: () => running.close(),
+    };
 }
 
 function reactionOf(error) {
-  return { tag: error.reaction, val: reasonOf(error) };
+    return { tag: error.reaction, val: reasonOf(error) };
 }

@@ -77,12 +77,10 @@ class Context:
         """As `forward_batch`, to one child."""
         self._output.forward_batch(child.index, batch)
 
-    def schedule(
-        self, interval: timedelta, kind: PunctuationType, punctuator: Punctuator | None = None
-    ) -> Punctuation:
-        """Calls `punctuator`, or without one the processor's `punctuate`, every `interval`. By stream time first as soon
-        as the stream time is known, by wall-clock time after one interval; intervals that nobody had time for are
-        skipped."""
+    def schedule(self, interval: timedelta, kind: PunctuationType, punctuator: Punctuator | None = None) -> Punctuation:
+        """Calls `punctuator`, or without one the processor's `punctuate`, every `interval`. By stream time first as
+        soon as the stream time is known, by wall-clock time after one interval; intervals that nobody had time for
+        are skipped."""
         return self._schedule(None, interval, kind, punctuator)
 
     def schedule_at(
@@ -184,9 +182,6 @@ class Context:
     def _take_failures(self) -> list[tuple[int, Error]]:
         failures, self._failures = self._failures, []
         return failures
-
-
-
 
 
 def as_error(error: Exception) -> Error:

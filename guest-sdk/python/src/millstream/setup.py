@@ -84,9 +84,7 @@ class Setup:
         again, with other serdes, gives another face of the same store."""
         return self._context._open_store(name, keys, values)
 
-    def schedule(
-        self, interval: timedelta, kind: PunctuationType, punctuator: Punctuator | None = None
-    ) -> Punctuation:
+    def schedule(self, interval: timedelta, kind: PunctuationType, punctuator: Punctuator | None = None) -> Punctuation:
         """As `Context.schedule`."""
         return self._context.schedule(interval, kind, punctuator)
 

@@ -48,8 +48,8 @@ class _Unknown:
 _UNKNOWN: Any = _Unknown()
 
 
-#: What a record replaced, to undo it: its row, the key, the value (or `_UNKNOWN`), and the timestamp of the write that was
-#: not the host's yet (None: the value was). A plain tuple, because there is one for each write.
+#: What a record replaced, to undo it: its row, the key, the value (or `_UNKNOWN`), and the timestamp of the write that
+#: was not the host's yet (None: the value was). A plain tuple, because there is one for each write.
 Replaced: TypeAlias = tuple[int, bytes, Any, "int | None"]
 
 
@@ -95,7 +95,9 @@ class Cache:
         row = output.first_row + len(output.marks)
         if timestamp is None:
             if output.is_between_rows:
-                raise TypeError("in process_batch a write needs its timestamp: put_at, put_columns, or within context.row")
+                raise TypeError(
+                    "in process_batch a write needs its timestamp: put_at, put_columns, or within context.row"
+                )
             batch = output.batch
             timestamp = self.time if batch is None else batch.timestamps[row]
         self.journal.append((row, key, known.get(key, _UNKNOWN), dirty.get(key)))
@@ -152,8 +154,8 @@ class Cache:
                 journal[index] = (row, key, value, max(self.stamps.get(key, 0), 0))
 
     def _learn_replaced(self) -> None:
-        """Reads what the current record replaced without having read it, so that it can be taken back after the host has
-        the new value."""
+        """Reads what the current record replaced without having read it, so that it can be taken back after the host
+        has the new value."""
         row, journal = self.output.row(), self.journal
         places = [i for i, replaced in enumerate(journal) if replaced[0] == row and replaced[2] is _UNKNOWN]
         if places:
@@ -276,8 +278,8 @@ class KeyValueStore(Generic[K, V]):
             self.put(key, value)
 
     def put_columns(self, keys: Sequence[K], values: Sequence[V], timestamps: Sequence[int]) -> None:
-        """For `process_batch`: sets the values of many keys at once, each with its timestamp; of a key that occurs again
-        the last one counts. Quicker than one by one."""
+        """For `process_batch`: sets the values of many keys at once, each with its timestamp; of a key that occurs
+        again the last one counts. Quicker than one by one."""
         cache = self._cache
         cache.write_back()
         write_column = serdes.column_writer(self._values)
@@ -301,9 +303,7 @@ class KeyValueStore(Generic[K, V]):
         """Removes `key`."""
         self._cache.put(self._encode_key(key), None, None)
 
-    def range(
-        self, lowest: K | None, highest: K | None, order: Order = Order.ASCENDING
-    ) -> Iterator[Entry[K, V]]:
+    def range(self, lowest: K | None, highest: K | None, order: Order = Order.ASCENDING) -> Iterator[Entry[K, V]]:
         """The entries from `lowest` to `highest`, both included; None means no bound."""
         low = None if lowest is None else self._encode_key(lowest)
         high = None if highest is None else self._encode_key(highest)

@@ -1,9 +1,9 @@
 """Native unit tests of a processor: no Wasm, no broker, a clock that stands still until it is told otherwise.
 
-    test = TestProcessor(Count, stores=["counts"])
-    test.process(Record(b"a", None, timestamp=1))
-    assert test.stored("counts", "a", serdes.long) == 1
-    assert [record.value_as(serdes.long) for record in test.take_forwarded()] == [1]
+test = TestProcessor(Count, stores=["counts"])
+test.process(Record(b"a", None, timestamp=1))
+assert test.stored("counts", "a", serdes.long) == 1
+assert [record.value_as(serdes.long) for record in test.take_forwarded()] == [1]
 """
 
 from __future__ import annotations
@@ -62,11 +62,14 @@ class TestProcessor:
         for store in stores:
             self._host.stores[store] = {}
         log_to(lambda level, message: self._host.logged.append(f"{level}: {message}"))
-        setup = _Setup("processor", "node", "0_0", list((config or {}).items()), self._children, list(self._host.stores))
+        setup = _Setup(
+            "processor", "node", "0_0", list((config or {}).items()), self._children, list(self._host.stores)
+        )
         self._running = Running(self._host, processor, setup)
 
     def process(self, record: Record) -> None:
-        """Gives it one record, then calls the punctuations that are due. Raises as `process` or a punctuation raises."""
+        """Gives it one record, then calls the punctuations that are due. Raises as `process` or a punctuation
+        raises."""
         for _, error in self.process_batch([record]):
             raise error
 

@@ -72,7 +72,9 @@ class WitHost:
                 raise LookupError(f"store `{name}` isn't among the `stores` of this node: add it there") from None
             raise LookupError(f"store `{name}` can't be opened: {why.value}") from None
 
-    def range(self, store: state.KeyValueStore, lowest: bytes | None, highest: bytes | None, order: str) -> state.Cursor:
+    def range(
+        self, store: state.KeyValueStore, lowest: bytes | None, highest: bytes | None, order: str
+    ) -> state.Cursor:
         """Opens a cursor."""
         return store.range(lowest, highest, _ORDERS[order])
 

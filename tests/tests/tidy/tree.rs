@@ -42,7 +42,10 @@ impl Tree {
                 let name = entry.file_name();
                 let path = directory.join(&name);
                 let kind = entry.file_type().expect("the checkout can be read");
-                if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
+                if SKIPPED.iter().any(|skipped| name == *skipped) {
+                    continue; // `.git` is a file in a work tree
+                }
+                if kind.is_dir() {
                     directories.push(path);
                 } else if kind.is_file() {
                     files.push(path.to_str().expect("file names are UTF-8").to_owned());

@@ -75,7 +75,7 @@ fn page(runs: &[Run], circumstances: &Circumstances) -> String {
             page,
             "- **scale {scale}**: with so few records, starting (and in Java compiling) is a larger part of the whole than at full size, \
              which makes the other engines look worse than they are there; the last column, of the second halves alone, does not have the start \
-             in it"
+             in it, though Java still compiles then"
         );
     }
     let _ = writeln!(page, "\n## Goals\n");

@@ -120,7 +120,7 @@ pub mod millstream {
                 Info,
                 /// Something is odd, but it goes on.
                 Warn,
-                /// Something failed. The last lines of this level before a trap are shown with the trap; SDKs log the text of a
+                /// Something failed. The last messages of this level before a trap are shown with the trap; SDKs log the text of a
                 /// panic or an uncaught exception here.
                 Error,
             }

@@ -1807,7 +1807,7 @@ pub mod millstream {
                 Info,
                 /// Something is odd, but it goes on.
                 Warn,
-                /// Something failed. The last lines of this level before a trap are shown with the trap; SDKs log the text of a
+                /// Something failed. The last messages of this level before a trap are shown with the trap; SDKs log the text of a
                 /// panic or an uncaught exception here.
                 Error,
             }
@@ -1879,6 +1879,11 @@ pub mod exports {
             /// once: `processors` (at any time), `init` once, then `process` and `punctuate` any number of times, then `close`.
             /// What an instance keeps in its own memory is a cache, never state: the host may drop an instance between two calls
             /// and make a new one, which begins with `init`. State belongs in stores.
+            ///
+            /// Right after a commit the host replaces an instance whose memory has grown past a mark, because the memory of Wasm never
+            /// shrinks: `close`, a new instance, `init`. Punctuations end with the instance that scheduled them, so what must go on is
+            /// scheduled in `init`. One that the new instance schedules there with the kind, the interval and the start of an ended one
+            /// keeps its rhythm: it is due when the ended one would have been. All others begin as new ones.
             ///
             /// A call that traps, passes its deadline or a limit ends the instance; nothing that the call did takes effect.
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
@@ -2677,7 +2682,7 @@ pub mod exports {
                         kind: PunctuationType,
                         timestamp: i64,
                     ) -> ::core::result::Result<(), Reaction>;
-                    /// The task is about to be closed or given away. Nothing can be forwarded or written any more; everything before is
+                    /// The task is about to be closed or given away, or the instance to be replaced. Nothing can be forwarded or written any more; everything before is
                     /// committed or dropped by the host. Not called for an instance that trapped, nor when the host dies.
                     #[allow(async_fn_in_trait)]
                     fn close() -> ();

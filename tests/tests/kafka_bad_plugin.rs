@@ -119,6 +119,30 @@ fn sha256_of_log(host: &Host) -> String {
 }
 
 #[test]
+fn a_record_that_is_too_large_stops_its_task_alone() {
+    let application = application("too-large", "fixture-trap", "").kafka("\"message.max.bytes\" = \"20000\"");
+    let (inputs, outputs) = (application.topic("in"), application.topic("out"));
+    let mut records = orders(RECORDS, &mut random());
+    records[RECORDS / 2].value = Some(vec![b'x'; 100_000]);
+    produce(&application.bootstrap, &inputs, &records);
+    let mut host = application.start("a");
+    let failure = failure_in(&mut host);
+    assert!(failure.contains("the record is too large; raise `message.max.bytes`"), "{failure}");
+    // All partitions but that of the large record arrive, and the host goes on.
+    let input = read_all(&application.bootstrap, &inputs);
+    let is_large = |record: &KafkaRecord| record.value.as_ref().is_some_and(|value| value.len() > 20_000);
+    let whole: Vec<usize> = (0..input.len()).filter(|at| !input[*at].iter().any(is_large)).collect();
+    assert_eq!(whole.len() + 1, input.len());
+    eventually("the other partitions arrive", PATIENCE, || {
+        let output = read_all(&application.bootstrap, &outputs);
+        whole.iter().all(|at| output[*at].len() == input[*at].len()).then_some(())
+    });
+    host.assert_running();
+    host.signal("TERM");
+    assert_eq!(host.wait().code(), Some(1), "a task has failed");
+}
+
+#[test]
 fn a_plugin_that_traps_stops_its_task_with_the_record_the_digest_and_the_backtrace() {
     one_task_fails("fixture-trap", "", "trap", &["trapped", "boom: the value is `trap`", "refuse_to_go_on_if_told"]);
 }

@@ -19,6 +19,8 @@ pub enum Kind {
     TaskMigrated,
     /// The local state of a task can't be trusted: wipe it, restore it from the changelog, continue.
     TaskCorrupted,
+    /// The named task can't go on, whatever is tried again, and the others can: stop it alone. Without a task, as `Fatal`.
+    TaskFailed,
     /// Stop the stream thread.
     Fatal,
 }

@@ -200,7 +200,8 @@ pub trait Producer {
     ///
     /// # Errors
     ///
-    /// `TaskMigrated` when fenced; `Fatal` when the record can't ever be sent (too large, unknown topic, not authorised).
+    /// `TaskMigrated` when fenced; `TaskFailed` when the record is too large; `Fatal` when no record can be sent (unknown topic, not
+    /// authorised).
     fn send(&mut self, record: ProducerRecord<'_>) -> Result<()>;
 
     /// Queues the records `range` of a batch to one topic by the default partitioner.

@@ -35,7 +35,7 @@ const fn row(code: code, kind: Kind, reason: &'static str) -> Row {
     Row { code, kind, reason }
 }
 
-use Kind::{Fatal, Retriable, TaskCorrupted, TaskMigrated};
+use Kind::{Fatal, Retriable, TaskCorrupted, TaskFailed, TaskMigrated};
 
 /// Codes, what they mean when nothing unclear is under way, and what to do. Codes that are not here are fatal.
 const TABLE: &[Row] = &[
@@ -57,6 +57,7 @@ const TABLE: &[Row] = &[
     row(code::RD_KAFKA_RESP_ERR__RETRY, Retriable, "try again"),
     row(code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, Retriable, "the partition has no leader at the moment"),
     row(code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, Retriable, "the partition's leader moved"),
+    row(code::RD_KAFKA_RESP_ERR__NOENT, Retriable, "the partition is new, and its leader is not known yet"),
     row(code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, Retriable, "the broker was not done in time"),
     row(code::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, Retriable, "the broker lost the connection"),
     row(code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, Retriable, "the coordinator is loading"),
@@ -131,7 +132,7 @@ const TABLE: &[Row] = &[
     row(code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, Fatal, "the topic's name is not allowed"),
     row(
         code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-        Fatal,
+        TaskFailed,
         "the record is too large; raise `message.max.bytes` here and `max.message.bytes` of the topic",
     ),
     row(

@@ -111,7 +111,7 @@ impl KafkaProducer {
         // A record that the broker refused for good is the cause of whatever the transaction says.
         self.client.poll(Duration::ZERO);
         match self.check_deliveries() {
-            Err(cause) if cause.kind() == Kind::Fatal => Err(cause),
+            Err(cause) if matches!(cause.kind(), Kind::Fatal | Kind::TaskFailed) => Err(cause),
             _ => Err(self.failed(error, doing)),
         }
     }

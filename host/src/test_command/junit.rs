@@ -31,7 +31,7 @@ pub fn document(files: &[FileReport]) -> String {
     for file in files {
         let failures = file.cases.iter().filter(|case| case.failure.is_some()).count();
         let errors = usize::from(file.error.is_some());
-        let seconds: f64 = file.cases.iter().map(|case| case.took.as_secs_f64()).sum();
+        let seconds = file.cases.iter().map(|case| case.took).sum::<Duration>().as_secs_f64();
         let (name, tests) = (escaped(&file.path), file.cases.len() + errors);
         // Text in memory: writing it can't fail, here and below.
         let _ = writeln!(

@@ -390,6 +390,12 @@ impl StreamThread {
     fn recover_from_error(&mut self, error: Error, now: Duration) -> Result<()> {
         match error.kind() {
             Kind::Fatal => Err(error),
+            Kind::TaskFailed => {
+                let Some(task) = error.task() else { return Err(error) };
+                self.recovery.note_failed(task, chain(&error));
+                self.restart_tasks();
+                Ok(())
+            }
             Kind::Retriable => {
                 let first = Retrying { since: now, logged: None };
                 let retrying = self.retrying.get_or_insert(first);

@@ -121,10 +121,15 @@ impl Recovery {
                 });
             }
             _ => {
-                tracing::error!(%failure, "the task has failed and stops; other tasks go on");
-                self.failed.insert(failure.task, failure.to_string());
+                self.note_failed(failure.task, failure.to_string());
             }
         }
+    }
+
+    /// Leaves `task` alone from now on.
+    pub(super) fn note_failed(&mut self, task: TaskId, failure: String) {
+        tracing::error!(%failure, "the task has failed and stops; other tasks go on");
+        self.failed.insert(task, failure);
     }
 
     fn note_retry(&mut self, failure: &ProcessingFailure, now: Duration) {

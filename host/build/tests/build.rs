@@ -132,7 +132,7 @@ fn a_directory_must_hold_a_plugin() {
     let request = Request { source: plugins().join("words/src"), ..Request::default() };
     assert_eq!(
         refusal(&request),
-        "plugins/words/src holds no plugin: name a directory with a Cargo.toml, a go.mod or a C source, a directory of such \
+        "plugins/words/src holds no plugin: name a directory with a Cargo.toml, package.json, pyproject.toml, go.mod or C source, a directory of such \
          directories, or a core module"
     );
     let request = Request { source: plugins(), out: Some("one.wasm".into()), ..Request::default() };

@@ -6,6 +6,7 @@
 pub mod corked;
 pub mod declare;
 pub mod kept_state;
+pub mod log_lines;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

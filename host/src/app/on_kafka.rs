@@ -45,10 +45,9 @@ pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure
     let parts = Parts::load(application)?;
     let admin = Arc::new(KafkaAdmin::new(&config)?);
     admin.connect(CONNECT_TIMEOUT)?;
-    let resolved = Arc::new(resolve(&parts, &admin)?);
-    create_internal_topics(&parts, &resolved, &admin)?;
-    tracing::info!(application = config.application_id(), tasks = resolved.tasks().len(), "starting");
     let cluster = Cluster { parts, config, admin, state, stale: Arc::default() };
+    let resolved = Arc::new(cluster.look_at_topics()?);
+    tracing::info!(application = cluster.config.application_id(), tasks = resolved.tasks().len(), "starting");
     let threads = cluster.parts.stream_threads();
     let mut supervisor = Supervisor::start(threads, leave, cluster.make_thread(&resolved))?;
     drain_on_signal(supervisor.stop_handle()).context("signals can't be handled")?;

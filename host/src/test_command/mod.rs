@@ -4,7 +4,6 @@ mod diff;
 mod edits;
 pub(crate) mod find;
 mod junit;
-mod log_lines;
 mod play;
 mod watch;
 
@@ -14,14 +13,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use millstream_driver::log_lines::{LogLines, PLUGIN_TARGET};
+use tracing::{Level, Metadata};
+
 use crate::app::PluginSet;
 use crate::cases::rewrite::{Edit, rewritten};
 use crate::cases::{self, CaseFile, check_names};
 use crate::cli::{Exit, TestArgs};
 use crate::config::{self, Mistakes, Overrides};
 use junit::{CaseReport, FileReport};
-use log_lines::LogLines;
 use play::{Loaded, Played};
+
+/// Log lines of a case that are kept.
+const LOG_LINES_MAX: usize = 100;
 
 /// Runs what `args` ask for; results go to `out`, what is wrong with files to `errors`.
 ///
@@ -123,7 +127,7 @@ impl Session<'_> {
                 continue;
             }
             let started = Instant::now();
-            let lines = LogLines::default();
+            let lines = LogLines::new(is_shown, LOG_LINES_MAX);
             // Who asks for log lines gets them all, as they come.
             let shows_log = std::env::var_os(crate::telemetry::FILTER_VARIABLE).is_some();
             let played = match shows_log {
@@ -250,6 +254,12 @@ fn load_application(manifest: &Path, files: &mut Vec<PathBuf>) -> Result<Loaded,
     Ok(Loaded { application, plugins })
 }
 
+/// Plugins' lines from `info` on, and what is odd with the host.
+fn is_shown(metadata: &Metadata<'_>) -> bool {
+    let is_of_plugin = metadata.target().starts_with(PLUGIN_TARGET);
+    *metadata.level() <= if is_of_plugin { Level::INFO } else { Level::WARN }
+}
+
 /// What is wrong with a case, and what its plugins said.
 fn describe(played: &Played, path: &Path, lines: &LogLines) -> String {
     let problems: Vec<String> = played
@@ -263,7 +273,7 @@ fn describe(played: &Played, path: &Path, lines: &LogLines) -> String {
         text.push_str("\nlog:");
         for line in said {
             text.push_str("\n  ");
-            text.push_str(&line);
+            text.push_str(&line.to_string());
         }
     }
     text

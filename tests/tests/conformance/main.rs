@@ -6,7 +6,6 @@ mod batches;
 mod failures;
 mod functions;
 mod limits;
-mod log_lines;
 mod processors;
 mod punctuations;
 mod stage;

@@ -147,7 +147,7 @@ fn log(plugin: &Plugin) {
     let expected: Vec<_> = levels.iter().zip(&texts).map(|((_, level), text)| (*level, text.as_str())).collect();
     assert_eq!(found, expected);
     for field in ["plugin=conformance ", "node=node ", "task=0_0 "] {
-        assert!(lines.iter().all(|line| line.fields.contains(field)), "{field}: {lines:?}");
+        assert!(lines.iter().all(|line| format!("{} ", line.fields).contains(field)), "{field}: {lines:?}");
     }
 }
 

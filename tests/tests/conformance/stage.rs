@@ -11,10 +11,10 @@ use millstream_core::stream_thread::OnError;
 use millstream_core::topology::{Step, StoreKind, Topology};
 use millstream_embedded::EmbeddedLog;
 use millstream_tests::driver::declare::{Draft, store};
+use millstream_tests::driver::log_lines::{LogLines, PLUGIN_TARGET};
 use millstream_tests::driver::{DriverOptions, TestRecord, TopologyDriver};
 use millstream_wasm::{Component, InstanceLimits, Runtime, RuntimeSettings, WasmPlugins};
-
-use crate::log_lines::LogLines;
+use tracing::Metadata;
 
 pub const TASK: TaskId = TaskId { sub_topology: SubTopologyId(0), partition: 0 };
 
@@ -54,7 +54,7 @@ impl Plugin {
     /// A stage with another topology; its plugin is called `conformance`.
     #[track_caller]
     pub fn stage_of(&self, topology: Topology, setting: Setting) -> Stage {
-        let lines = LogLines::default();
+        let lines = LogLines::new(is_about_plugins, usize::MAX);
         let plugins = BTreeMap::from([("conformance".to_owned(), (self.component.clone(), setting.limits.clone()))]);
         let plugins = WasmPlugins::new(plugins, Arc::new(topology.clone()));
         assert_eq!(plugins.check().map_err(|errors| errors.len()), Ok(()), "the plugin lacks what the suite names");
@@ -256,4 +256,9 @@ pub fn check_texts(plugin: &Plugin, exchanges: &[(&str, &str, &[&str])]) {
         let expected: Vec<_> = exchanges.iter().flat_map(answers).collect();
         assert_eq!(found, expected, "batches of {records_max}");
     }
+}
+
+/// What plugins log, and what the host says of one that logs too much.
+fn is_about_plugins(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with(PLUGIN_TARGET) || metadata.target().starts_with("millstream_wasm")
 }

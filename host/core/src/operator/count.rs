@@ -4,7 +4,7 @@
 //! the record's headers (reference §1.2, §4.8). Counts are 8 bytes, big-endian, as Kafka's `LongSerializer` writes them.
 
 use crate::context::{ContextSlot, TaskContext};
-use crate::error::{FailureCause, ProcessorFailure};
+use crate::error::{Error, FailureCause, ProcessorFailure};
 use crate::processor::{Processor, RecordFailure};
 use crate::record::{Record, RecordBatch};
 
@@ -28,10 +28,7 @@ impl Count {
             return Ok(());
         };
         self.old.clear();
-        let found = context
-            .stores
-            .get(self.store, key, &mut self.old)
-            .map_err(|error| ProcessorFailure::native(FailureCause::Host, error.to_string()))?;
+        let found = context.stores.get(self.store, key, &mut self.old).map_err(|error| unreadable(&error))?;
         let (old, timestamp) = match found {
             None => (0, record.timestamp),
             Some(stored) => {
@@ -55,13 +52,16 @@ impl Processor for Count {
         context: &mut ContextSlot,
     ) -> Result<Vec<RecordFailure>, ProcessorFailure> {
         let keys = records.iter().filter(|record| record.value.is_some()).filter_map(|record| record.key);
-        let read = context.stores.read_ahead(self.store, keys);
-        read.map_err(|error| ProcessorFailure::native(FailureCause::Host, error.to_string()))?;
+        context.stores.read_ahead(self.store, keys).map_err(|error| unreadable(&error))?;
         for (index, record) in records.iter().enumerate() {
             self.count(context, record, index).map_err(|failure| failure.at(index))?;
         }
         Ok(Vec::new())
     }
+}
+
+fn unreadable(error: &Error) -> ProcessorFailure {
+    ProcessorFailure::native(FailureCause::Host, error.to_string())
 }
 
 fn not_a_count(context: &TaskContext, store: usize, bytes: usize) -> ProcessorFailure {

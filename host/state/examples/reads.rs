@@ -1,6 +1,6 @@
 //! Measures the state on disk: point reads, commits, scans, reopening, and memory with many tasks.
 //!
-//! `cargo build --release -p millstream-kafka -p millstream-state --examples`, then `target/release/examples/measure`.
+//! `cargo build --release -p millstream-kafka -p millstream-state --examples`, then `target/release/examples/reads`.
 //! Both crates are named so that RocksDB is not compiled anew: they share a library, with the features that both ask
 //! for.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for a terminal")]
@@ -24,6 +24,7 @@ fn main() {
     let value = value(7);
     state.apply(&mut changes(&[key(1)], &value), &[]).unwrap();
     reads(&*state);
+    reads_of_many(&*state);
     commits(&mut *state);
     scans(&*state);
     drop(state);
@@ -111,6 +112,20 @@ fn reads(state: &dyn TaskState) {
             found += u64::from(state.get(0, black_box(&key(number)), &mut value).unwrap());
         }
         rate(&format!("{what} ({found} found)"), count, start.elapsed());
+    }
+}
+
+fn reads_of_many(state: &dyn TaskState) {
+    for (what, first) in [("get many, 1 000 keys at once, warm cache", 0), ("the same, missing keys", KEYS)] {
+        let (batches, size) = (300, 1_000);
+        let mut found = 0;
+        let start = Instant::now();
+        for batch in 0..batches {
+            let keys = sorted_keys((0..size).map(|index| first + (batch * size + index) * 7_919 % KEYS));
+            let keys: Vec<&[u8]> = keys.iter().map(<[u8; 16]>::as_slice).collect();
+            state.get_many(0, black_box(&keys), &mut |_, value| found += u64::from(value.is_some())).unwrap();
+        }
+        rate(&format!("{what} ({found} found)"), batches * size, start.elapsed());
     }
 }
 

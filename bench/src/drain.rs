@@ -22,12 +22,16 @@ const WRONG_FOR: Duration = Duration::from_secs(30);
 /// How long an engine may do nothing.
 const STALLED: Duration = Duration::from_secs(120);
 
+/// The setting of a run under which its growth of memory is kept: bytes a million records, in the second half.
+pub const RESIDENT_GROWTH: &str = "resident_growth_bytes_per_million";
+
 /// What a look at a running engine has seen.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at: Instant,
     cpu_seconds: f64,
     committed: i64,
+    resident_bytes: u64,
 }
 
 /// Runs `workload` on `engine`, and checks the output against `expected`.
@@ -50,7 +54,7 @@ pub fn drain(
     let (started, name) = (process.started, format!("{} {} on {}", workload.name, workload.variant, engine.name()));
     let (watched, peak_rss_bytes) = watch(bench, workload, &application, expected, &mut process).context(name)?;
     process.kill();
-    let Watched { half, last, found } = watched;
+    let Watched { half, last, found, growth } = watched;
     bench.clear(&application)?;
     Ok(Run {
         workload: workload.name.to_owned(),
@@ -70,6 +74,7 @@ pub fn drain(
             ("engine_cores", json!(bench.cores.engine)),
             ("broker_cores", json!(bench.cores.broker)),
             ("scale", json!(bench.scale)),
+            (RESIDENT_GROWTH, json!(growth.round())),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into(),
@@ -83,6 +88,8 @@ struct Watched {
     /// When the last of it was.
     last: Sample,
     found: Digest,
+    /// See [`growth`].
+    growth: f64,
 }
 
 /// Watches until the output is complete, and tells the peak of resident memory until then.
@@ -106,7 +113,8 @@ fn watch(
         let committed = bench.cluster.committed_end(&application.output, workload.partitions)?;
         if committed > samples.last().map_or(0, |sample| sample.committed) {
             last_change = Instant::now();
-            samples.push(Sample { at: last_change, cpu_seconds: process.cpu_seconds()?, committed });
+            let (cpu_seconds, resident_bytes) = (process.cpu_seconds()?, process.resident_bytes()?.1);
+            samples.push(Sample { at: last_change, cpu_seconds, committed, resident_bytes });
         } else if committed >= enough && committed > looked_at && last_change.elapsed() > QUIET {
             looked_at = committed;
             let peak = process.resident_bytes()?.0;
@@ -128,7 +136,20 @@ fn watch(
 fn watched(samples: &[Sample], found: Digest) -> Result<Watched> {
     let last = *samples.last().context("nothing was committed")?;
     let half = samples.iter().find(|sample| sample.committed * 2 >= last.committed);
-    Ok(Watched { half: *half.unwrap_or(&last), last, found })
+    let half = *half.unwrap_or(&last);
+    let steady: Vec<Sample> = samples.iter().filter(|sample| sample.committed >= half.committed).copied().collect();
+    Ok(Watched { half, last, found, growth: growth(&steady) })
+}
+
+/// The slope of resident memory over committed records, in bytes a million, by least squares; 0 of too few samples.
+fn growth(samples: &[Sample]) -> f64 {
+    let count = samples.len() as f64;
+    let points = || samples.iter().map(|sample| (sample.committed as f64 / 1e6, sample.resident_bytes as f64));
+    let (mean_x, mean_y) = points().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let (products, squares) = points().fold((0.0, 0.0), |(products, squares), (x, y)| {
+        (products + (x - mean_x) * (y - mean_y), squares + (x - mean_x).powi(2))
+    });
+    if squares > 0.0 { products / squares } else { 0.0 }
 }
 
 impl Bench {
@@ -175,5 +196,20 @@ impl Bench {
         self.cluster.delete_topics(&format!("repartition__{}", application.id))?;
         fs::remove_dir_all(&application.directory)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_the_slope_of_memory_over_records() {
+        let sample =
+            |(committed, resident_bytes)| Sample { at: Instant::now(), cpu_seconds: 0.0, committed, resident_bytes };
+        let growing = [(0, 100), (1_000_000, 1_100), (2_000_000, 2_100)].map(sample);
+        assert_eq!(growth(&growing), 1_000.0);
+        assert_eq!(growth(&[(0, 7), (9, 7)].map(sample)), 0.0);
+        assert_eq!(growth(&[]), 0.0);
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::workload::{Program, Workload};
+use crate::workload::{LANGUAGES_NAME, Program, Workload};
 
 /// Who does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
@@ -26,7 +26,27 @@ pub enum Engine {
     Librdkafka,
     /// Quix Streams (Python).
     Quix,
+    /// Millstream, the processor a plugin in JavaScript.
+    MillstreamJavascript,
+    /// The same in TypeScript.
+    MillstreamTypescript,
+    /// The same in Python.
+    MillstreamPython,
+    /// The same in Go.
+    MillstreamGo,
+    /// The same in C.
+    MillstreamC,
 }
+
+/// The engines of workload L: one a language.
+pub const LANGUAGES: [Engine; 6] = [
+    Engine::Millstream,
+    Engine::MillstreamC,
+    Engine::MillstreamGo,
+    Engine::MillstreamJavascript,
+    Engine::MillstreamTypescript,
+    Engine::MillstreamPython,
+];
 
 /// How often a record has its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
@@ -56,18 +76,44 @@ impl Engine {
             Self::KafkaStreamsTuned => "kafka-streams-tuned",
             Self::Librdkafka => "librdkafka",
             Self::Quix => "quix",
+            Self::MillstreamJavascript => "millstream-javascript",
+            Self::MillstreamTypescript => "millstream-typescript",
+            Self::MillstreamPython => "millstream-python",
+            Self::MillstreamGo => "millstream-go",
+            Self::MillstreamC => "millstream-c",
+        }
+    }
+
+    /// The plugin in this engine's language that contains `identity` and `count`; in Rust they are samples.
+    fn component(self, installed: &Installed, program: Program) -> PathBuf {
+        match self.name().strip_prefix("millstream-") {
+            Some(language) if LANGUAGES.contains(&self) => {
+                installed.checkout.join("bench/languages/target/components").join(language).with_extension("wasm")
+            }
+            _ => {
+                let name = if program == Program::Count { "get-put-forward.wasm" } else { "identity.wasm" };
+                installed.plugins().join(name)
+            }
         }
     }
 
     /// Whether it has a program for the workload.
     #[must_use]
     pub fn can_run(self, workload: &Workload) -> bool {
+        if workload.name == LANGUAGES_NAME || self.is_of_languages_only() {
+            return workload.name == LANGUAGES_NAME && LANGUAGES.contains(&self);
+        }
         match self {
             Self::Millstream | Self::KafkaStreams | Self::KafkaStreamsTuned => true,
             Self::MillstreamNative => native_manifest(workload.program).is_some(),
             Self::Librdkafka => workload.program == Program::PassThrough,
             Self::Quix => quix_program(workload).is_some(),
+            _ => false,
         }
+    }
+
+    fn is_of_languages_only(self) -> bool {
+        LANGUAGES.contains(&self) && self != Self::Millstream
     }
 }
 
@@ -95,6 +141,10 @@ pub struct Installed {
 }
 
 impl Installed {
+    fn plugins(&self) -> PathBuf {
+        self.checkout.join("plugins/target/components")
+    }
+
     /// Looks for what `engines` need, and compiles the Java programs.
     ///
     /// # Errors
@@ -172,11 +222,16 @@ impl Application {
     /// When its files can't be written.
     pub fn command(&self, installed: &Installed, engine: Engine, workload: &Workload) -> Result<Command> {
         Ok(match engine {
-            Engine::Millstream => self.millstream(installed, workload, manifest(workload.program))?,
             Engine::MillstreamNative => {
                 let manifest = native_manifest(workload.program).context("there is no native operator for it")?;
-                self.millstream(installed, workload, manifest)?
+                self.millstream(installed, engine, workload, manifest)?
             }
+            Engine::Millstream
+            | Engine::MillstreamJavascript
+            | Engine::MillstreamTypescript
+            | Engine::MillstreamPython
+            | Engine::MillstreamGo
+            | Engine::MillstreamC => self.millstream(installed, engine, workload, manifest(workload.program))?,
             Engine::KafkaStreams => self.kafka_streams(installed, workload, &[]),
             Engine::KafkaStreamsTuned => self.kafka_streams(installed, workload, &TUNED),
             Engine::Librdkafka => {
@@ -200,8 +255,13 @@ impl Application {
         })
     }
 
-    fn millstream(&self, installed: &Installed, workload: &Workload, manifest: &str) -> Result<Command> {
-        let plugins = installed.checkout.join("plugins/target/components");
+    fn millstream(
+        &self,
+        installed: &Installed,
+        engine: Engine,
+        workload: &Workload,
+        manifest: &str,
+    ) -> Result<Command> {
         let mut text = format!("{}\n{manifest}", include_str!("../manifests/head.toml"));
         for (name, value) in [
             ("id", self.id.as_str()),
@@ -212,7 +272,8 @@ impl Application {
             ("bootstrap", &self.bootstrap),
             ("input", &self.input),
             ("output", &self.output),
-            ("plugins", &plugins.display().to_string()),
+            ("plugins", &installed.plugins().display().to_string()),
+            ("component", &engine.component(installed, workload.program).display().to_string()),
         ] {
             text = text.replace(&format!("{{{name}}}"), value);
         }
@@ -230,6 +291,7 @@ impl Application {
             Program::WordCount => "WordCount",
             Program::Update => "Update",
             Program::MatchRules => "MatchRules",
+            Program::Count => unreachable!("Kafka Streams has no part in workload L"),
         };
         let guarantee = match self.guarantee {
             Guarantee::ExactlyOnceV2 => "exactly_once_v2",
@@ -257,6 +319,7 @@ fn manifest(program: Program) -> &'static str {
         Program::WordCount => include_str!("../manifests/word-count.toml"),
         Program::Update => include_str!("../manifests/update.toml"),
         Program::MatchRules => include_str!("../manifests/match-rules.toml"),
+        Program::Count => include_str!("../manifests/count.toml"),
     }
 }
 
@@ -264,7 +327,7 @@ fn native_manifest(program: Program) -> Option<&'static str> {
     match program {
         Program::PassThrough => Some(include_str!("../manifests/pass-through-native.toml")),
         Program::WordCount => Some(include_str!("../manifests/word-count-native.toml")),
-        Program::JsonFilter | Program::Update | Program::MatchRules => None,
+        Program::JsonFilter | Program::Update | Program::MatchRules | Program::Count => None,
     }
 }
 
@@ -276,6 +339,6 @@ fn quix_program(workload: &Workload) -> Option<&'static str> {
         Program::JsonFilter => Some("json-filter"),
         Program::WordCount => Some("word-count"),
         Program::Update if is_first_variant && workload.variant.starts_with("10 000 ") => Some("update"),
-        Program::PassThrough | Program::Update | Program::MatchRules => None,
+        Program::PassThrough | Program::Update | Program::MatchRules | Program::Count => None,
     }
 }

@@ -74,9 +74,9 @@ fn find<'a, 'b>(
 }
 
 fn ours<'a, 'b>(groups: &'a [Group<'b>], engine: &'a str) -> impl Iterator<Item = &'a Group<'b>> {
-    groups
-        .iter()
-        .filter(move |group| group.first().engine == engine && !["W8", "W9"].contains(&group.first().workload.as_str()))
+    groups.iter().filter(move |group| {
+        group.first().engine == engine && !["W8", "W9", "L"].contains(&group.first().workload.as_str())
+    })
 }
 
 fn ratio(one: &Group<'_>, other: &Group<'_>, of: impl Fn(&Run) -> f64 + Copy) -> f64 {

@@ -35,7 +35,8 @@ struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "millstream,millstream-native,kafka-streams,kafka-streams-tuned,librdkafka,quix"
+        default_value = "millstream,millstream-native,kafka-streams,kafka-streams-tuned,librdkafka,quix,millstream-c,\
+                         millstream-go,millstream-javascript,millstream-typescript,millstream-python"
     )]
     engines: Vec<Engine>,
     /// Which guarantees.

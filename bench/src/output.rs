@@ -125,6 +125,7 @@ pub fn expected(workload: &Workload) -> Digest {
                 let now = [&count(&mut counts, key).to_be_bytes(), &value[8..]].concat();
                 digest.add(key, &now, timestamp);
             }
+            Program::Count => digest.add(key, &count(&mut counts, key).to_be_bytes(), timestamp),
             Program::MatchRules => {
                 for rule in rules_of(value) {
                     let rule = rule.to_be_bytes();
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_program_has_an_output() {
-        for name in ["W1", "W2", "W3", "W4", "W7"] {
+        for name in ["W1", "W2", "W3", "W4", "W7", "L"] {
             for workload in crate::workload::drained(name, 0.001).expect("it is there") {
                 let digest = expected(&workload);
                 assert!(digest.records > 0 && digest.bytes > 0, "{workload:?}");

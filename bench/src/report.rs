@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::drain::RESIDENT_GROWTH;
 use crate::goals;
 use crate::plot;
 use crate::results::{self, Circumstances, Run, Spread};
-use crate::workload::{Count, NAMES};
+use crate::workload::{Count, LANGUAGES_NAME, NAMES};
 
 /// Writes the page and the plot to `directory`.
 ///
@@ -91,8 +92,32 @@ fn page(runs: &[Run], circumstances: &Circumstances) -> String {
         } else {
             drain_table(&mut page, &of_workload);
         }
+        if *name == LANGUAGES_NAME {
+            growth_table(&mut page, &of_workload);
+        }
     }
     page
+}
+
+/// Whether memory stays flat while records pass.
+fn growth_table(page: &mut String, groups: &[&Group<'_>]) {
+    page.push_str("\nMemory, in the second half of each run:\n\n| | engine | peak | growth a million records |\n|---|---|--:|--:|\n");
+    for group in groups {
+        let growth = |run: &Run| run.settings.get(RESIDENT_GROWTH).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+        let Spread { low, median, high } = group.spread(growth);
+        let kib = |bytes: f64| (bytes / 1024.0).round();
+        let _ = writeln!(
+            page,
+            "| {}, {} | {} | {} | {} KiB ({} to {}) |",
+            group.first().variant,
+            group.first().guarantee,
+            group.first().engine,
+            mebibytes(group.spread(|run| run.peak_rss_bytes as f64).median),
+            kib(median),
+            kib(low),
+            kib(high),
+        );
+    }
 }
 
 fn drain_table(page: &mut String, groups: &[&Group<'_>]) {

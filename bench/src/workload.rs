@@ -57,6 +57,8 @@ pub enum Program {
     Update,
     /// Match against 1 000 rules, repartition by rule, keep 32 bytes a rule, forward one match of 10.
     MatchRules,
+    /// Count the records of each key, and forward the count.
+    Count,
 }
 
 /// Which part of the outputs must be the same for all engines.
@@ -77,7 +79,7 @@ impl Program {
     #[must_use]
     pub fn compare(self) -> Compare {
         match self {
-            Self::PassThrough | Self::Update => Compare::Records,
+            Self::PassThrough | Self::Update | Self::Count => Compare::Records,
             Self::JsonFilter => Compare::JsonRecords,
             Self::WordCount => Compare::LastValues,
             Self::MatchRules => Compare::RecordsWithoutTime,
@@ -105,7 +107,11 @@ pub const NAMES: &[(&str, &str)] = &[
     ("W7", "match against 1 000 rules, repartition, state per match"),
     ("W8", "restore, start, restart, idle"),
     ("W9", "growth: W4 with more tasks and threads"),
+    (LANGUAGES_NAME, "the same plugin in each language: stateless, and count"),
 ];
+
+/// The workload that compares plugins' languages, and is a soak at full size.
+pub const LANGUAGES_NAME: &str = "L";
 
 /// The workloads that are drained and have the name `name`; empty for one that is measured otherwise.
 ///
@@ -153,6 +159,10 @@ pub fn drained(name: &str, scale: f64) -> Result<Vec<Workload>> {
             sizes.into_iter().map(growth).collect()
         }
         "W8" => Vec::new(),
+        LANGUAGES_NAME => vec![
+            of("stateless".to_owned(), 10, keyed(10_000, 100), Program::PassThrough),
+            of("count".to_owned(), 10, keyed(10_000, 100), Program::Count),
+        ],
         _ => bail!(
             "there is no workload {name}; there are {}",
             NAMES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")

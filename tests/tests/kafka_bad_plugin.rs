@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use millstream_tests::kafka::application::{Application, plugin_table};
 use millstream_tests::kafka::broker::Broker;
-use millstream_tests::kafka::client::{KafkaRecord, TopicReader, TopicRecords, committed, produce, read_all};
+use millstream_tests::kafka::client::{
+    KafkaRecord, TopicReader, TopicRecords, committed, produce, read_all, set_topic_property,
+};
 use millstream_tests::kafka::expected::assert_same_records;
 use millstream_tests::kafka::host::{Host, LogLine};
 use millstream_tests::kafka::work::orders;
@@ -18,6 +20,10 @@ const RECORDS: usize = 20_000;
 
 /// From topic `{id}-in` through the plugin to topic `{id}-out`.
 fn application(name: &str, plugin: &str, keys: &str) -> Application {
+    application_with_sink(name, plugin, keys, "topic = \"{id}-out\"")
+}
+
+fn application_with_sink(name: &str, plugin: &str, keys: &str, sink: &str) -> Application {
     let topology = plugin_table(plugin, keys)
         + &format!(
             r#"
@@ -29,7 +35,7 @@ plugin = "{plugin}"
 inputs = ["in"]
 
 [sinks.out]
-topic = "{{id}}-out"
+{sink}
 inputs = ["bad"]
 "#
         );
@@ -118,20 +124,23 @@ fn sha256_of_log(host: &Host) -> String {
     loaded.text("digest").expect("its digest is told").to_owned()
 }
 
-#[test]
-fn a_record_that_is_too_large_stops_its_task_alone() {
-    let application = application("too-large", "fixture-trap", "").kafka("\"message.max.bytes\" = \"20000\"");
+/// A record that goes through the plugin and can't be sent: its task stops and says why, all others go on, and so does the host.
+fn one_record_cannot_be_sent(application: &Application, bad: impl FnOnce(&mut KafkaRecord), reason: &str) {
     let (inputs, outputs) = (application.topic("in"), application.topic("out"));
     let mut records = orders(RECORDS, &mut random());
-    records[RECORDS / 2].value = Some(vec![b'x'; 100_000]);
+    let to_out = ("to".to_owned(), outputs.clone().into_bytes());
+    records.iter_mut().for_each(|record| record.headers.push(to_out.clone()));
+    let sent_before = records[RECORDS / 2].clone();
+    bad(&mut records[RECORDS / 2]);
+    let bad = records[RECORDS / 2].clone();
+    assert_ne!(bad, sent_before);
     produce(&application.bootstrap, &inputs, &records);
     let mut host = application.start("a");
     let failure = failure_in(&mut host);
-    assert!(failure.contains("the record is too large; raise `message.max.bytes`"), "{failure}");
-    // All partitions but that of the large record arrive, and the host goes on.
+    assert!(failure.contains(reason), "{failure}");
     let input = read_all(&application.bootstrap, &inputs);
-    let is_large = |record: &KafkaRecord| record.value.as_ref().is_some_and(|value| value.len() > 20_000);
-    let whole: Vec<usize> = (0..input.len()).filter(|at| !input[*at].iter().any(is_large)).collect();
+    let is_bad = |record: &KafkaRecord| (&record.value, &record.headers) == (&bad.value, &bad.headers);
+    let whole: Vec<usize> = (0..input.len()).filter(|at| !input[*at].iter().any(is_bad)).collect();
     assert_eq!(whole.len() + 1, input.len());
     eventually("the other partitions arrive", PATIENCE, || {
         let output = read_all(&application.bootstrap, &outputs);
@@ -140,6 +149,40 @@ fn a_record_that_is_too_large_stops_its_task_alone() {
     host.assert_running();
     host.signal("TERM");
     assert_eq!(host.wait().code(), Some(1), "a task has failed");
+}
+
+fn make_large(record: &mut KafkaRecord) {
+    record.value = Some(vec![b'x'; 100_000]);
+}
+
+#[test]
+fn a_record_that_is_too_large_stops_its_task_alone() {
+    let application = application("too-large", "fixture-trap", "").kafka("\"message.max.bytes\" = \"20000\"");
+    one_record_cannot_be_sent(&application, make_large, "too large: raise `max.message.bytes` of the topic");
+}
+
+/// The refusal comes with the delivery report, when another task may be at work.
+#[test]
+fn a_record_that_only_the_broker_finds_too_large_stops_its_task_alone() {
+    let application = application("too-large-there", "fixture-trap", "");
+    set_topic_property(&application.bootstrap, &application.topic("out"), "max.message.bytes", "20000");
+    one_record_cannot_be_sent(&application, make_large, "too large: raise `max.message.bytes` of the topic");
+}
+
+#[test]
+fn a_record_without_a_key_for_a_compacted_topic_stops_its_task_alone() {
+    let application = application("compacted", "fixture-trap", "");
+    set_topic_property(&application.bootstrap, &application.topic("out"), "cleanup.policy", "compact");
+    let lose_key = |record: &mut KafkaRecord| (record.key, record.value) = (None, Some(b"without a key".to_vec()));
+    one_record_cannot_be_sent(&application, lose_key, "a compacted topic needs keys");
+}
+
+/// A topic that is only missing would be created by this broker, as it is for Kafka Streams.
+#[test]
+fn a_record_that_names_a_topic_which_cannot_be_stops_its_task_alone() {
+    let application = application_with_sink("misdirected", "fixture-trap", "", "topic-from = \"header:to\"");
+    let misdirect = |record: &mut KafkaRecord| record.headers = vec![("to".to_owned(), b"no such topic!".to_vec())];
+    one_record_cannot_be_sent(&application, misdirect, "no such topic!");
 }
 
 #[test]

@@ -197,8 +197,8 @@ fn a_process_that_was_frozen_past_its_session_and_its_transaction_does_no_harm()
     let mut heir = case.application.start("heir");
     heir.await_line("tasks assigned", |line| line.text("tasks").filter(|tasks| *tasks != "{}").map(str::to_owned));
     trickles.into_iter().for_each(Trickle::finish);
-    case.write((&parts[1].0, &parts[1].1));
     let before = progress.committed();
+    case.write((&parts[1].0, &parts[1].1));
     eventually("the heir goes on", PATIENCE, || (progress.committed() > before + 1000).then_some(()));
     // It wakes in the middle of a transaction that is long over, as a member that the group does not know.
     zombie.signal("CONT");

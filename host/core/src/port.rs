@@ -189,6 +189,12 @@ pub struct ProducerRecord<'a> {
 /// `last_offset` are called. The outcome of a failed transaction call is unknown: the thread drops such a producer and asks
 /// [`Broker::producer`] for a new one, which fences it.
 pub trait Producer {
+    /// The records sent from now on are those of `task`: should the broker refuse one later, the error names it. A producer that knows at once
+    /// whether it takes a record need not remember.
+    fn set_sender(&mut self, task: TaskId) {
+        let _ = task;
+    }
+
     /// Begins a transaction; cheap, nothing is sent.
     ///
     /// # Errors
@@ -200,8 +206,7 @@ pub trait Producer {
     ///
     /// # Errors
     ///
-    /// `TaskMigrated` when fenced; `TaskFailed` when the record is too large; `Fatal` when no record can be sent (unknown topic, not
-    /// authorised).
+    /// `TaskMigrated` when fenced; `TaskFailed` when this record can't be sent (too large, unknown topic, not authorised).
     fn send(&mut self, record: ProducerRecord<'_>) -> Result<()>;
 
     /// Queues the records `range` of a batch to one topic by the default partitioner.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
-use crate::id::{Offset, TopicName, TopicPartition};
+use crate::id::{Offset, TaskId, TopicName, TopicPartition};
 use crate::port::{CommittedOffset, GroupMetadata, Producer, ProducerRecord};
 use crate::record::RecordBatch;
 
@@ -70,6 +70,13 @@ impl RecordCollector {
             self.in_transaction = true;
         }
         Ok(producer.as_mut())
+    }
+
+    /// The records sent from now on are those of `task`.
+    pub fn set_sender(&mut self, task: TaskId) {
+        if let Some(producer) = &mut self.producer {
+            producer.set_sender(task);
+        }
     }
 
     /// Sends one record.

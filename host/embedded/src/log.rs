@@ -10,7 +10,7 @@ use millstream_core::id::{Offset, Timestamp, TopicName, TopicPartition};
 use millstream_core::partitioner::StickyPartitioner;
 use millstream_core::port::{CommittedOffset, Fetched, GroupMetadata};
 use millstream_core::record::{Record, RecordBatch};
-use millstream_core::{Error, Result};
+use millstream_core::{Error, Kind, Result};
 
 use crate::contents::{Contents, Operation, unknown_topic};
 use crate::partition::{ChunkState, Isolation, Partition};
@@ -110,8 +110,10 @@ impl State {
         self.storage.as_mut().map_or(Ok(()), |storage| storage.journal.flush())
     }
 
+    /// What a producer must know of a topic. `TaskFailed` when it is missing: whoever names it is at fault, and nobody else.
     pub fn rules(&self, topic: &TopicName) -> Result<TopicRules> {
-        let (number, topic) = self.contents.topic(topic).ok_or_else(|| unknown_topic(topic))?;
+        let missing = || Error::new(Kind::TaskFailed, unknown_topic(topic).to_string());
+        let (number, topic) = self.contents.topic(topic).ok_or_else(missing)?;
         Ok(topic.rules(number))
     }
 }

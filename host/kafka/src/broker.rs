@@ -1,6 +1,8 @@
 //! A stream thread's way to new producers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use millstream_core::commit::ProcessingGuarantee;
@@ -18,17 +20,23 @@ const INITIALISE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a record may wait for its acknowledgement under at-least-once: Java's `delivery.timeout.ms`.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A record a batch. Few wait at once, so that a commit is done before its transaction has timed out.
+const ONE_BY_ONE: [(&str, &str); 3] =
+    [("batch.num.messages", "1"), ("queue.buffering.max.messages", "1000"), ("linger.ms", "0")];
+
 /// [`Broker`] on librdkafka.
 pub struct KafkaBroker {
     config: KafkaConfig,
     thread: u32,
+    /// Set by a producer that the next one is to be careful: see [`KafkaProducer`].
+    batch_refused: Arc<AtomicBool>,
 }
 
 impl KafkaBroker {
     /// The broker of a stream thread; they count from 1.
     #[must_use]
     pub fn new(config: KafkaConfig, thread: u32) -> Self {
-        Self { config, thread }
+        Self { config, thread, batch_refused: Arc::default() }
     }
 
     /// Fences the producer before and aborts its transaction; waits while the coordinator is away, loads, or still ends that
@@ -61,7 +69,11 @@ impl KafkaBroker {
 impl Broker for KafkaBroker {
     fn producer(&mut self, tracked: &[TopicPartition]) -> Result<Box<dyn Producer>> {
         let topics: BTreeSet<_> = tracked.iter().map(|partition| partition.topic.clone()).collect();
-        let properties = self.config.producer(self.thread);
+        let mut properties = self.config.producer(self.thread);
+        let one_by_one = self.batch_refused.swap(false, Ordering::Relaxed);
+        if one_by_one {
+            properties.0.extend(ONE_BY_ONE.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
         let client = ProducerClient::start(&properties.0, topics.into_iter().collect());
         let client = client.map_err(|error| refused(error, "start the producer"))?;
         let timeout = match self.config.guarantee() {
@@ -71,6 +83,7 @@ impl Broker for KafkaBroker {
             }
             ProcessingGuarantee::AtLeastOnce => DELIVERY_TIMEOUT,
         };
-        Ok(Box::new(KafkaProducer::new(client, timeout)))
+        let batch_refused = (!one_by_one).then(|| Arc::clone(&self.batch_refused));
+        Ok(Box::new(KafkaProducer::new(client, timeout, batch_refused)))
     }
 }

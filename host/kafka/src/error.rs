@@ -133,7 +133,7 @@ const TABLE: &[Row] = &[
     row(
         code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
         TaskFailed,
-        "the record is too large; raise `message.max.bytes` here and `max.message.bytes` of the topic",
+        "the record, or its batch, is too large: raise `max.message.bytes` of the topic and `message.max.bytes` here, or lower `batch.size`",
     ),
     row(
         code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
@@ -141,6 +141,7 @@ const TABLE: &[Row] = &[
         "the batch is larger than the broker's segments; lower `batch.size`",
     ),
     row(code::RD_KAFKA_RESP_ERR_INVALID_RECORD, Fatal, "the broker refused the record; a compacted topic needs keys"),
+    row(code::RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD, Fatal, "the broker refused another record of the batch"),
     row(code::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, Fatal, "the record's timestamp is out of the topic's bounds"),
     row(code::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, Fatal, "the broker refused `acks`"),
     row(code::RD_KAFKA_RESP_ERR_POLICY_VIOLATION, Fatal, "the broker's policy forbids it"),
@@ -203,6 +204,8 @@ pub(crate) fn kind_of(error: ErrorCode, during: During) -> Kind {
         // Which of the requests under way arrived is not known: nothing may be repeated on this producer.
         (During::Producing, Retriable | TaskCorrupted) => TaskMigrated,
         (During::Producing, Fatal) if find(error).is_none() => TaskMigrated,
+        // The record that names the topic is at fault, or its task.
+        (During::Producing, Fatal) if is_of_record(error) => TaskFailed,
         // A changelog, or a source topic, may get its metadata a little later than its creation.
         (During::Asking | During::Restoring, _) if is_missing(error) => Retriable,
         (During::Asking | During::Committing, TaskCorrupted) => Fatal,
@@ -211,6 +214,24 @@ pub(crate) fn kind_of(error: ErrorCode, during: During) -> Kind {
         (During::Initialising, TaskMigrated) => Retriable,
         (_, known) => known,
     }
+}
+
+/// Whether the broker takes other records, of other tasks.
+fn is_of_record(error: ErrorCode) -> bool {
+    is_missing(error)
+        || is_of_batch(error)
+        || error.is(code::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION)
+        || error.is(code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        || error.is(code::RD_KAFKA_RESP_ERR_POLICY_VIOLATION)
+}
+
+/// Whether one record, or all together, made the broker refuse a batch.
+pub(crate) fn is_of_batch(error: ErrorCode) -> bool {
+    error.is(code::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        || error.is(code::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE)
+        || error.is(code::RD_KAFKA_RESP_ERR_INVALID_RECORD)
+        || error.is(code::RD_KAFKA_RESP_ERR__INVALID_DIFFERENT_RECORD)
+        || error.is(code::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP)
 }
 
 fn is_missing(error: ErrorCode) -> bool {

@@ -1,14 +1,16 @@
 //! A stream thread's producer, transactional under exactly-once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use millstream_core::id::{Offset, TopicName, TopicPartition};
+use millstream_core::id::{Offset, TaskId, TopicName, TopicPartition};
 use millstream_core::port::{CommittedOffset, GroupMetadata, Producer, ProducerRecord};
 use millstream_core::record::RecordBatch;
 use millstream_core::{Error, Kind, Result};
 
-use crate::error::{During, classify};
-use crate::native::{NativeError, ProducerClient, Queued, Topic};
+use crate::error::{During, classify, is_of_batch};
+use crate::native::{DeliveryFailure, NativeError, ProducerClient, Queued, Topic};
 
 /// How often delivery reports are served while records are queued.
 const RECORDS_PER_POLL: u32 = 1000;
@@ -26,16 +28,24 @@ const LOOKS_BEFORE_PULSE: u32 = 20;
 const ABORT_SLICE: Duration = Duration::from_millis(10);
 
 /// [`Producer`] on librdkafka.
+///
+/// A broker refuses whole batches, and which record of one was the reason can't be known from librdkafka: all have the same error. Such a
+/// producer is given up, and the next one sends each record in a batch of its own, until the record shows itself and its task is stopped.
+/// That also carries on, slowly, where a topic takes smaller batches than `batch.size`.
 pub struct KafkaProducer {
     client: ProducerClient,
     /// How long a call may take: the transaction's time-out, or under at-least-once the delivery's.
     timeout: Duration,
     records_since_poll: u32,
+    /// Whose records are sent now.
+    sender: Option<TaskId>,
+    /// To be set when a batch is refused; `None` when there is one record in each.
+    batch_refused: Option<Arc<AtomicBool>>,
 }
 
 impl KafkaProducer {
-    pub(crate) fn new(client: ProducerClient, timeout: Duration) -> Self {
-        Self { client, timeout, records_since_poll: 0 }
+    pub(crate) fn new(client: ProducerClient, timeout: Duration, batch_refused: Option<Arc<AtomicBool>>) -> Self {
+        Self { client, timeout, records_since_poll: 0, sender: None, batch_refused }
     }
 
     fn topic(&mut self, name: &TopicName) -> Result<Topic> {
@@ -43,7 +53,7 @@ impl KafkaProducer {
     }
 
     fn queue(&mut self, topic: Topic, record: &ProducerRecord<'_>) -> Result<()> {
-        match self.client.produce(topic, record) {
+        match self.client.produce(topic, record, self.sender) {
             Ok(Queued::Yes) => {}
             Ok(Queued::Full) => self.queue_when_there_is_room(topic, record)?,
             Err(error) => return Err(self.failed_to_send(error, record.topic)),
@@ -61,7 +71,7 @@ impl KafkaProducer {
         let mut looks = 0;
         loop {
             self.serve_reports(FULL_QUEUE_POLL)?;
-            match self.client.produce(topic, record) {
+            match self.client.produce(topic, record, self.sender) {
                 Ok(Queued::Yes) => return Ok(()),
                 Ok(Queued::Full) => {}
                 Err(error) => return Err(self.failed_to_send(error, record.topic)),
@@ -87,16 +97,36 @@ impl KafkaProducer {
     fn check_deliveries(&self) -> Result<()> {
         match self.client.take_failure() {
             None => Ok(()),
-            // A record of a topic that is missing never got a partition.
-            Some(failure) if failure.partition.partition < 0 => {
-                Err(self.failed_to_send(failure.error, &failure.partition.topic))
+            Some(DeliveryFailure { partition, error, .. })
+                if self.batch_refused.is_some() && is_of_batch(error.code) =>
+            {
+                self.batch_refused.iter().for_each(|refused| refused.store(true, Ordering::Relaxed));
+                let message =
+                    format!("{partition} refused a batch: its records are sent again, each alone, to find the one");
+                Err(Error::new(Kind::TaskMigrated, message).caused_by(error))
             }
-            Some(failure) => Err(self.failed(failure.error, format_args!("send to {}", failure.partition))),
+            Some(DeliveryFailure { partition, sender, error }) => {
+                // A record of a topic that is missing never got a partition.
+                let error = match partition.partition {
+                    ..0 => self.failed(error, format_args!("send to {}", partition.topic)),
+                    _ => self.failed(error, format_args!("send to {partition}")),
+                };
+                Err(sender.into_iter().fold(error, Error::in_task))
+            }
         }
     }
 
     fn failed_to_send(&self, error: NativeError, topic: &TopicName) -> Error {
-        self.failed(error, format_args!("send to {topic}"))
+        self.cause_or(error, format_args!("send to {topic}"))
+    }
+
+    /// A call failed: a record that the broker has refused for good is the reason of whatever a call says that comes after.
+    fn cause_or(&self, error: NativeError, doing: impl std::fmt::Display) -> Error {
+        self.client.poll(Duration::ZERO);
+        match self.check_deliveries() {
+            Err(cause) if matches!(cause.kind(), Kind::Fatal | Kind::TaskFailed) => cause,
+            _ => self.failed(error, doing),
+        }
     }
 
     /// The reason of an error: what made the producer unusable, or which delivery failed first, says more than the call that
@@ -107,17 +137,15 @@ impl KafkaProducer {
     }
 
     fn transaction_call(&self, outcome: Result<(), NativeError>, doing: &str) -> Result<()> {
-        let Err(error) = outcome else { return Ok(()) };
-        // A record that the broker refused for good is the cause of whatever the transaction says.
-        self.client.poll(Duration::ZERO);
-        match self.check_deliveries() {
-            Err(cause) if matches!(cause.kind(), Kind::Fatal | Kind::TaskFailed) => Err(cause),
-            _ => Err(self.failed(error, doing)),
-        }
+        outcome.map_err(|error| self.cause_or(error, doing))
     }
 }
 
 impl Producer for KafkaProducer {
+    fn set_sender(&mut self, task: TaskId) {
+        self.sender = Some(task);
+    }
+
     fn begin_transaction(&mut self) -> Result<()> {
         self.transaction_call(self.client.begin_transaction(), "begin a transaction")
     }

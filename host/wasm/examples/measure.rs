@@ -1,8 +1,8 @@
 //! What a record costs in a plugin: `cargo run --release -p millstream-wasm --example measure`. Nanoseconds a record,
 //! the quickest of several rounds, by the thread's own clock where the system has one; compare the rows, not machines.
 //!
-//! With arguments, directories of plugins that contain the processors `identity`, `capitals` and `count`, it measures
-//! those: `measure-js` and `measure-python` beside this file, for example.
+//! `measure --languages DIRECTORY..` measures `identity` and `count` of plugins in other languages beside those in Rust, and the
+//! plugin of `tests/stranger`, which knows no SDK; it prints the table that `make bench-languages` keeps in bench/LANGUAGES.md.
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
 #[path = "../tests/stage/mod.rs"]
@@ -14,48 +14,77 @@ use millstream_core::context::{Forwarded, Phase};
 use millstream_core::processor::Processor as _;
 use millstream_core::record::RecordBatch;
 use millstream_core::topology::NodeIndex;
-use millstream_wasm::InstanceLimits;
+use millstream_wasm::{Component, InstanceLimits};
 use stage::{Row, Setting, Stage, component, row};
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(150);
 
 fn main() {
-    println!("{:<34}{:>10}{:>10}{:>10}{:>10}", "ns a record, in batches of", 1, 10, 100, 1000);
-    let text = |index: usize| row(&format!("key-{}", index % 1_000), &"v".repeat(100), 1);
-    let counted = |index: usize| row(&format!("key-{}", index % 10_000), "", 1);
-    let directories: Vec<String> = std::env::args().skip(1).collect();
-    for directory in &directories {
-        println!("{directory}");
-        let plugin = std::path::absolute(directory).expect("a path");
-        let plugin = plugin.to_str().expect("a path that is text");
-        measure("  identity", plugin, "identity", &[], text);
-        measure("  capitals", plugin, "capitals", &[], text);
-        measure("  count: get, put, forward", plugin, "count", &["counts"], counted);
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("--languages") => languages(&arguments.collect::<Vec<_>>()),
+        _ => samples(),
     }
-    if !directories.is_empty() {
-        return;
+}
+
+fn text(index: usize) -> Row {
+    row(&format!("key-{}", index % 1_000), &"v".repeat(100), 1)
+}
+
+fn counted(index: usize) -> Row {
+    row(&format!("key-{}", index % 10_000), "", 1)
+}
+
+fn samples() {
+    heading("ns a record, in batches of");
+    let (identity, words, count) = (component("identity"), component("words"), component("get-put-forward"));
+    measure("identity", &identity, "identity", &[], text);
+    measure("capitals", &identity, "capitals", &[], text);
+    measure("words, a line of 8", &words, "split", &[], |_| row("", "the quick brown Fox jumps over the dog", 1));
+    measure("count: get, put, forward", &count, "count", &["counts"], counted);
+    measure("count, one key", &count, "count", &["counts"], |_| row("key", "", 1));
+}
+
+fn languages(directories: &[String]) {
+    heading("ns a record, in batches of");
+    measure("Rust: stateless", &component("identity"), "identity", &[], text);
+    measure("Rust: count", &component("get-put-forward"), "count", &["counts"], counted);
+    for directory in directories {
+        let path = std::path::absolute(directory).expect("a path");
+        let language = path.file_name().expect("a directory's name").to_string_lossy();
+        let component = component(path.to_str().expect("a path that is text"));
+        measure(&format!("{language}: stateless"), &component, "identity", &[], text);
+        measure(&format!("{language}: count"), &component, "count", &["counts"], counted);
+        for (processor, stores) in [("one-by-one-identity", &[][..]), ("one-by-one-count", &["counts"][..])] {
+            if component.processors().iter().any(|known| known == processor) {
+                let name = format!("{language}: {}, one by one", if stores.is_empty() { "stateless" } else { "count" });
+                let make = if stores.is_empty() { text } else { counted };
+                measure(&name, &component, processor, stores, make);
+            }
+        }
     }
-    measure("identity", "identity", "identity", &[], text);
-    measure("capitals", "identity", "capitals", &[], text);
-    measure("words, a line of 8", "words", "split", &[], |_| row("", "the quick brown Fox jumps over the dog", 1));
-    measure("count: get, put, forward", "get-put-forward", "count", &["counts"], counted);
-    measure("count, one key", "get-put-forward", "count", &["counts"], |_| row("key", "", 1));
+    let stranger = stage::runtime().load(&stage::stranger()).expect("a plugin");
+    measure("no SDK (C): get, put, forward", &stranger, "before", &["latest"], counted);
+}
+
+fn heading(what: &str) {
+    println!("| {what:<34} | {:>8} | {:>8} | {:>8} | {:>8} |", 1, 10, 100, 1000);
+    println!("|{:-<36}|{:->9}:|{:->9}:|{:->9}:|{:->9}:|", "", "", "", "", "");
 }
 
 fn measure(
     name: &str,
-    plugin: &str,
+    component: &Component,
     processor: &'static str,
     stores: &'static [&'static str],
     make: impl Fn(usize) -> Row,
 ) {
-    let component = component(plugin);
-    let mut line = format!("{name:<34}");
+    let mut line = format!("| {name:<34} |");
     for size in [1, 10, 100, 1_000] {
         let limits = InstanceLimits { deadline: Duration::from_secs(60), ..InstanceLimits::default() };
         let setting = Setting { processor, stores, limits, ..Setting::default() };
-        let mut stage = Stage::begun(&component, &setting);
+        let mut stage = Stage::begun(component, &setting);
         let batches: Vec<RecordBatch> = (0..20)
             .map(|number| stage::batch(&(0..size).map(|index| make(number * 7_919 + index)).collect::<Vec<_>>()))
             .collect();
@@ -74,7 +103,7 @@ fn measure(
                     records += batch.len();
                     if stage.processor.wants_recycling() {
                         // As a task does after a commit.
-                        let mut fresh = Stage::begun(&component, &setting);
+                        let mut fresh = Stage::begun(component, &setting);
                         std::mem::swap(&mut fresh.slot, &mut stage.slot);
                         stage = fresh;
                     }
@@ -83,7 +112,7 @@ fn measure(
             let spent = cpu_time().zip(started_cpu).map_or(started.elapsed(), |(now, then)| now - then);
             quickest = quickest.min(spent.as_nanos() as f64 / records as f64);
         }
-        line.push_str(&format!("{quickest:>10.0}"));
+        line.push_str(&format!(" {quickest:>8.0} |"));
     }
     println!("{line}");
 }

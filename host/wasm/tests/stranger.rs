@@ -2,36 +2,12 @@
 
 mod stage;
 
-use std::path::Path;
-use std::process::Command;
-
 use millstream_core::processor::{Reaction, RecordFailure};
 use stage::{Row, Setting, Stage, row, runtime};
 
-/// Clang, by the names under which systems have it.
-const CLANGS: [&str; 6] = ["clang-19", "clang-22", "clang-21", "clang-20", "clang", "clang-14"];
-
-/// Compiles `tests/stranger` as anybody would, and makes a component of it.
-fn stranger() -> Vec<u8> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stranger");
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stranger.wasm");
-    let files =
-        ["stranger.c", "plugin_processor.c", "plugin_processor_component_type.o"].map(|name| sources.join(name));
-    let compiles = |clang: &&str| {
-        let mut command = Command::new(clang);
-        command.args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o"]).arg(&module).args(&files);
-        command.status().is_ok_and(|status| status.success())
-    };
-    assert!(CLANGS.iter().any(compiles), "no clang compiles it; `.ci/install c` installs one");
-    let component = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stranger.component.wasm");
-    let request = millstream_build::Request { source: module, out: Some(component.clone()), ..Default::default() };
-    millstream_build::build(&request, &mut |_| {}).expect("it says its world itself");
-    std::fs::read(component).expect("the component was just written")
-}
-
 #[test]
 fn a_plugin_made_from_the_contract_alone_runs() {
-    let component = runtime().load(&stranger()).expect("a plugin");
+    let component = runtime().load(&stage::stranger()).expect("a plugin");
     assert_eq!(component.processors(), ["before"]);
     let setting = Setting { processor: "before", stores: &["latest"], ..Setting::default() };
     let mut stage = Stage::begun(&component, &setting);

@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -103,6 +105,18 @@ pub fn add_partitions(bootstrap: &str, name: &str, partitions: usize) {
     created.into_iter().for_each(|topic| drop(topic.expect("the topic grows")));
 }
 
+/// Sets one property of a topic; its records still do not grow old.
+///
+/// # Panics
+///
+/// When the broker refuses.
+pub fn set_topic_property(bootstrap: &str, name: &str, key: &str, value: &str) {
+    let admin: AdminClient<DefaultClientContext> = client_config(bootstrap).create().expect("an admin client");
+    let config = AlterConfig::new(ResourceSpecifier::Topic(name)).set("retention.ms", "-1").set(key, value);
+    let altered = block_on(admin.alter_configs([&config], &AdminOptions::new())).expect("the broker answers");
+    altered.into_iter().for_each(|topic| drop(topic.expect("the property is set")));
+}
+
 /// Writes records to a topic, placed by Java's partitioner.
 pub struct TestProducer {
     topic: String,
@@ -131,6 +145,12 @@ impl TestProducer {
         let mut queued: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic).timestamp(record.timestamp);
         queued.key = record.key.as_deref();
         queued.payload = record.value.as_deref();
+        if !record.headers.is_empty() {
+            let insert = |headers: OwnedHeaders, (key, value): &(String, Vec<u8>)| {
+                headers.insert(Header { key, value: Some(value) })
+            };
+            queued.headers = Some(record.headers.iter().fold(OwnedHeaders::new(), insert));
+        }
         while let Err((error, again)) = self.producer.send(queued) {
             let is_full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
             assert!(is_full, "can't write to {}: {error}", self.topic);

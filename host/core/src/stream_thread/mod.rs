@@ -393,6 +393,8 @@ impl StreamThread {
             Kind::TaskFailed => {
                 let Some(task) = error.task() else { return Err(error) };
                 self.recovery.note_failed(task, chain(&error));
+                // It may have become careful, to find the record: the others need it no more.
+                self.collector.drop_producer();
                 self.restart_tasks();
                 Ok(())
             }

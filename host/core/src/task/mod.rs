@@ -211,6 +211,7 @@ impl ActiveTask {
         debug_assert_eq!(self.phase, TaskPhase::Running, "only a running task processes records");
         let (monotonic, wall_clock) = now;
         self.context.wall_clock_time = wall_clock;
+        collector.set_sender(self.id);
         let outside = |error: Error| TaskFailure::Outside(error.in_task(self.id));
         self.group.fill(consumer, self.settings.buffered_records_max, wall_clock).map_err(outside)?;
         if self.pass_over_head(collector)? {
@@ -338,6 +339,7 @@ impl ActiveTask {
     /// When a processor or the broker fails.
     pub fn punctuate(&mut self, collector: &mut RecordCollector, wall_clock: Timestamp) -> Result<bool, TaskFailure> {
         self.context.wall_clock_time = wall_clock;
+        collector.set_sender(self.id);
         let mut fired = false;
         for kind in [PunctuationType::StreamTime, PunctuationType::WallClockTime] {
             let now = match kind {
@@ -431,6 +433,7 @@ impl ActiveTask {
     ///
     /// When the broker refuses.
     pub fn log_changes(&mut self, collector: &mut RecordCollector) -> Result<()> {
+        collector.set_sender(self.id);
         let headers = crate::record::Headers::EMPTY;
         let mut log = |changelog: &TopicPartition, entry: crate::store::DirtyEntry<'_>| {
             let TopicPartition { topic, partition } = changelog;

@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
-use millstream_core::id::{Offset, TopicName, TopicPartition};
+use millstream_core::id::{Offset, TaskId, TopicName, TopicPartition};
 use millstream_core::port::{CommittedOffset, GroupMetadata, ProducerRecord};
 use rdkafka::bindings as c;
 
@@ -20,6 +20,8 @@ use super::{milliseconds, text};
 #[derive(Clone, Debug)]
 pub(crate) struct DeliveryFailure {
     pub(crate) partition: TopicPartition,
+    /// The task that sent it.
+    pub(crate) sender: Option<TaskId>,
     pub(crate) error: NativeError,
 }
 
@@ -44,8 +46,38 @@ struct Reports {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Topic {
     handle: NonNull<c::rd_kafka_topic_t>,
-    /// One more than the topic's place in [`Reports::tracked`]; 0 when nobody asks for its offsets.
-    tracked: usize,
+    /// The topic's place in [`Reports::tracked`]; `None` when nobody asks for its offsets.
+    tracked: Option<u16>,
+}
+
+/// What librdkafka carries with a record and gives back with its report: where to note its offset, and who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    tracked: Option<u16>,
+    sender: Option<TaskId>,
+}
+
+impl Mark {
+    /// From the top: the task's partition in 32 bits, one more than its sub-topology in 16, one more than the topic's place in 16; 0 is
+    /// nothing.
+    fn to_opaque(self) -> *mut c_void {
+        let sender = self.sender.map_or(0, |task| {
+            let partition = u64::from(task.partition.cast_unsigned());
+            partition << 16 | u64::from(task.sub_topology.0 as u16 + 1)
+        });
+        let tracked = self.tracked.map_or(0, |place| place + 1);
+        ptr::without_provenance_mut((sender << 16 | u64::from(tracked)) as usize)
+    }
+
+    fn from_opaque(opaque: *mut c_void) -> Self {
+        let bits = opaque.addr() as u64;
+        let sub_topology = (bits >> 16) as u16;
+        let sender = sub_topology.checked_sub(1);
+        Self {
+            tracked: (bits as u16).checked_sub(1),
+            sender: sender.map(|number| TaskId::new(number.into(), ((bits >> 32) as u32).cast_signed())),
+        }
+    }
 }
 
 /// A producer. Not shared between threads: the raw pointers make it so.
@@ -102,23 +134,29 @@ impl ProducerClient {
         let handle = unsafe { c::rd_kafka_topic_new(self.as_ptr(), text.as_ptr(), ptr::null_mut()) };
         // SAFETY: reads the error of this thread.
         let handle = NonNull::new(handle).ok_or_else(|| unsafe { NativeError::from(c::rd_kafka_last_error()) })?;
-        let tracked = self.tracked.iter().position(|tracked| tracked == name).map_or(0, |index| index + 1);
+        let tracked = self.tracked.iter().position(|tracked| tracked == name).map(|index| index as u16);
         let topic = Topic { handle, tracked };
         self.topics.push((name.clone(), topic));
         Ok(topic)
     }
 
-    /// Queues a copy of a record.
-    pub(crate) fn produce(&self, topic: Topic, record: &ProducerRecord<'_>) -> Result<Queued, NativeError> {
+    /// Queues a copy of a record that `sender` sends.
+    pub(crate) fn produce(
+        &self,
+        topic: Topic,
+        record: &ProducerRecord<'_>,
+        sender: Option<TaskId>,
+    ) -> Result<Queued, NativeError> {
         const UNASSIGNED: i32 = -1;
         let headers = self.native_headers(record)?;
+        let mark = Mark { tracked: topic.tracked, sender };
         let mut arguments = [
             argument(Kind::RD_KAFKA_VTYPE_RKT, Value { rkt: topic.handle.as_ptr() }),
             argument(Kind::RD_KAFKA_VTYPE_PARTITION, Value { i32_: record.partition.unwrap_or(UNASSIGNED) }),
             argument(Kind::RD_KAFKA_VTYPE_KEY, memory(record.key)),
             argument(Kind::RD_KAFKA_VTYPE_VALUE, memory(record.value)),
             argument(Kind::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: expressible(record.timestamp) }),
-            argument(Kind::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: ptr::without_provenance_mut(topic.tracked) }),
+            argument(Kind::RD_KAFKA_VTYPE_OPAQUE, Value { ptr: mark.to_opaque() }),
             argument(Kind::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: c::RD_KAFKA_MSG_F_COPY }),
             argument(Kind::RD_KAFKA_VTYPE_END, Value { i: 0 }),
         ];
@@ -312,17 +350,17 @@ impl Reports {
         // SAFETY: by the contract. The code is read as a number, because brokers may send codes that the bindings do not know.
         unsafe {
             let code = ErrorCode((&raw const (*message).err).cast::<i32>().read());
+            let mark = Mark::from_opaque((*message)._private);
             if code.is_ok() {
-                let topic = (*message)._private.addr();
                 let number = usize::try_from((*message).partition);
-                if let (Some(index), Ok(number)) = (topic.checked_sub(1), number) {
-                    self.acknowledge(index, number, Offset((*message).offset));
+                if let (Some(index), Ok(number)) = (mark.tracked, number) {
+                    self.acknowledge(index.into(), number, Offset((*message).offset));
                 }
             } else if self.failure.is_none() {
+                // The texts that librdkafka has for this can't be used: one is the record's value, the other is freed before the report.
                 let topic = text::copy(c::rd_kafka_topic_name((*message).rkt));
-                let text = text::copy(c::rd_kafka_message_errstr(message));
                 let partition = TopicPartition::new(topic, (*message).partition);
-                self.failure = Some(DeliveryFailure { partition, error: NativeError { code, text } });
+                self.failure = Some(DeliveryFailure { partition, sender: mark.sender, error: code.into() });
             }
         }
     }
@@ -333,5 +371,22 @@ impl Reports {
             partitions.resize(partition + 1, None);
         }
         partitions[partition] = partitions[partition].max(Some(offset));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_comes_back_as_it_was_given() {
+        for tracked in [None, Some(0), Some(7), Some(u16::MAX - 1)] {
+            for sender in
+                [None, Some(TaskId::new(0, 0)), Some(TaskId::new(3, 199)), Some(TaskId::new(65_534, i32::MAX))]
+            {
+                let mark = Mark { tracked, sender };
+                assert_eq!(Mark::from_opaque(mark.to_opaque()), mark);
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use millstream_core::context::{ContextSlot, Forwarded, Phase, TaskContext};
@@ -24,6 +25,32 @@ pub fn component_bytes(name: &str) -> Vec<u8> {
     let request = millstream_build::Request { source: plugins().join(name), ..Default::default() };
     let built = millstream_build::build(&request, &mut |_| {}).unwrap_or_else(|error| panic!("plugin {name}: {error}"));
     std::fs::read(&built[0].path).expect("the component was just written")
+}
+
+/// Clang, by the names under which systems have it.
+const CLANGS: [&str; 6] = ["clang-19", "clang-22", "clang-21", "clang-20", "clang", "clang-14"];
+
+/// Where the tests may leave files; the examples that share this stage have no such directory from cargo.
+fn scratch() -> &'static Path {
+    Path::new(option_env!("CARGO_TARGET_TMPDIR").unwrap_or("/tmp"))
+}
+
+/// Compiles `tests/stranger` as anybody would, and makes a component of it.
+pub fn stranger() -> Vec<u8> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/stranger");
+    let module = scratch().join("stranger.wasm");
+    let files =
+        ["stranger.c", "plugin_processor.c", "plugin_processor_component_type.o"].map(|name| sources.join(name));
+    let compiles = |clang: &&str| {
+        let mut command = Command::new(clang);
+        command.args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o"]).arg(&module).args(&files);
+        command.status().is_ok_and(|status| status.success())
+    };
+    assert!(CLANGS.iter().any(compiles), "no clang compiles it; `.ci/install c` installs one");
+    let component = scratch().join("stranger.component.wasm");
+    let request = millstream_build::Request { source: module, out: Some(component.clone()), ..Default::default() };
+    millstream_build::build(&request, &mut |_| {}).expect("it says its world itself");
+    std::fs::read(component).expect("the component was just written")
 }
 
 /// The one runtime of the tests.

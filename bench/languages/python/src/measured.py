@@ -1,5 +1,5 @@
-"""What `measure.rs` measures of Python, in the way that is quick there: whole columns. The processors `one-by-one-*` do the
-same record by record."""
+"""The processors that bench/ measures, in Python, in the way that is quick there: whole columns. The processors `one-by-one-*`
+do the same record by record."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from millstream import Batch, Context, Processor, Record, Setup, Skip, processor
 class Identity(Processor):
     def process_batch(self, batch: Batch, context: Context) -> None:
         context.forward_batch(batch)
-
-
-@processor("capitals")
-class Capitals(Processor):
-    def process_batch(self, batch: Batch, context: Context) -> None:
-        capitals = list(map(str.upper, batch.values_as(serdes.text)))
-        context.forward_batch(batch.with_values(capitals, serdes.text))
 
 
 @processor("count")

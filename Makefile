@@ -47,7 +47,7 @@ ENGINE_CORES ?=
 option = $(if $(2),--$(1) $(2))
 BENCH := $(TARGET)/release/bench --directory $(TARGET)/bench
 
-.PHONY: help run run-kafka setup build plugins test unit sim e2e check bench bench-smoke clean
+.PHONY: help run run-kafka setup build plugins test unit sim e2e check bench bench-languages bench-smoke clean
 
 help: ## list the targets, in the order a newcomer needs them
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,9 +118,15 @@ check: ## formatting, lints and the rules of the house
 
 bench: plugins ## beside Kafka Streams and others: WORKLOADS=W1,W3 ENGINES=.. GUARANTEES=.. RUNS=3 SCALE=0.1 (all and full size: hours)
 	@.ci/install java bench
+	$(MILLSTREAM) build bench/languages
 	$(BENCH) --results bench --runs $(RUNS) --scale $(SCALE) $(call option,workloads,$(WORKLOADS)) $(call option,engines,$(ENGINES)) \
 		$(call option,guarantees,$(GUARANTEES)) $(call option,broker-cores,$(BROKER_CORES)) $(call option,engine-cores,$(ENGINE_CORES)) \
 		$(if $(KEEP),--keep)
+
+bench-languages: plugins ## what a record costs inside a plugin of each language, and of one without an SDK: bench/LANGUAGES.md
+	$(MILLSTREAM) build bench/languages
+	cargo build $(EVERYTHING) --example measure
+	bench/languages/table.sh $(TARGET)/release/examples/measure bench/languages bench/LANGUAGES.md
 
 bench-smoke: plugins ## whether the outputs of the bench are right, with few records: a minute
 	@.ci/install java bench

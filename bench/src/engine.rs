@@ -88,7 +88,8 @@ impl Engine {
     fn component(self, installed: &Installed, program: Program) -> PathBuf {
         match self.name().strip_prefix("millstream-") {
             Some(language) if LANGUAGES.contains(&self) => {
-                installed.checkout.join("bench/languages/target/components").join(language).with_extension("wasm")
+                let directory = installed.checkout.join("bench/languages").join(language);
+                directory.join("target/components").join(language).with_extension("wasm")
             }
             _ => {
                 let name = if program == Program::Count { "get-put-forward.wasm" } else { "identity.wasm" };

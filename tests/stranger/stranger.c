@@ -1,6 +1,7 @@
 /* A plugin that knows nothing of our SDKs: written against wit/ alone, with what `wit-bindgen c --world plugin-processor wit`
  * makes of it (plugin_processor*, here as it came out) and clang. It keeps the last value of each key in the store `latest`, and
- * forwards the one before. */
+ * forwards the one before. No value deletes what is kept; a value that begins with `?` is kept only where nothing is. It calls the
+ * host for each record, as the SDKs do not. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,8 +79,15 @@ void EXPORT(process)(EXPORT(batch_t) * records, EXPORT(list_failure_t) * ret) {
         STATE(stored_t) before;
         int64_t timestamp;
         memcpy(&timestamp, records->timestamps.ptr + 8 * row, 8);
-        bool is_there = STATE(method_key_value_store_get)(latest, &key, &before);
-        STATE(method_key_value_store_put)(latest, &key, nulls & 2 ? NULL : &value, timestamp);
+        bool is_there;
+        if (nulls & 2) {
+            is_there = STATE(method_key_value_store_delete)(latest, &key, timestamp, &before);
+        } else if (value.len > 0 && value.ptr[0] == '?') {
+            is_there = STATE(method_key_value_store_put_if_absent)(latest, &key, &value, timestamp, &before);
+        } else {
+            is_there = STATE(method_key_value_store_get)(latest, &key, &before);
+            STATE(method_key_value_store_put)(latest, &key, &value, timestamp);
+        }
         forward(key, is_there ? &before : NULL, (uint32_t)row);
         if (is_there) {
             STATE(stored_free)(&before);

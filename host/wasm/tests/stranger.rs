@@ -19,12 +19,27 @@ fn a_plugin_made_from_the_contract_alone_runs() {
     ];
     let skipped = RecordFailure { index: 1, reaction: Reaction::Skip("the record has no key".to_owned()) };
     assert_eq!(stage.process(&rows), Ok(vec![skipped]));
-    assert_eq!(
-        stage.process(&[Row { value: None, ..row("a", "", 4) }, row("a", "three", 5), row("b", "x", 6)]),
-        Ok(Vec::new())
-    );
+    let later = [
+        Row { value: None, ..row("a", "", 4) },
+        row("a", "three", 5),
+        row("b", "x", 6),
+        row("c", "?one", 7),
+        row("c", "?two", 8),
+        row("c", "y", 9),
+    ];
+    assert_eq!(stage.process(&later), Ok(Vec::new()));
     let values: Vec<_> = stage.take_out().into_iter().map(|row| (row.key.unwrap_or_default(), row.value)).collect();
-    let expected = [("a", None), ("a", Some("one")), ("b", None), ("a", Some("two")), ("a", None), ("b", Some(""))];
+    let expected = [
+        ("a", None),
+        ("a", Some("one")),
+        ("b", None),
+        ("a", Some("two")),
+        ("a", None),
+        ("b", Some("")),
+        ("c", None),
+        ("c", Some("?one")),
+        ("c", Some("?one")),
+    ];
     assert_eq!(values, expected.map(|(key, value)| (key.to_owned(), value.map(str::to_owned))));
     stage.close();
 }

@@ -43,6 +43,8 @@ impl KafkaBroker {
     /// transaction.
     fn initialise(&self, client: &ProducerClient) -> Result<()> {
         let start = Instant::now();
+        // librdkafka looks for the coordinator at once; when no broker is connected yet, it looks again after half a second only.
+        client.await_broker(INITIALISE_TIMEOUT);
         loop {
             let left = INITIALISE_TIMEOUT.saturating_sub(start.elapsed());
             let Err(error) = client.init_transactions(left) else {

@@ -253,6 +253,18 @@ impl ProducerClient {
         fatal_error(self.handle)
     }
 
+    /// Waits until a broker is connected, for up to `timeout`.
+    pub(crate) fn await_broker(&self, timeout: Duration) {
+        let mut metadata: *const c::rd_kafka_metadata = ptr::null();
+        // SAFETY: the handle lives; what comes back is ours until destroyed.
+        unsafe {
+            c::rd_kafka_metadata(self.as_ptr(), 0, ptr::null_mut(), &raw mut metadata, milliseconds(timeout));
+            if !metadata.is_null() {
+                c::rd_kafka_metadata_destroy(metadata);
+            }
+        }
+    }
+
     /// Fences former producers of the transactional id and aborts their transaction.
     pub(crate) fn init_transactions(&self, timeout: Duration) -> Result<(), NativeError> {
         // SAFETY: the handle lives; the error is ours.

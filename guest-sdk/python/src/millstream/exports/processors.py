@@ -49,9 +49,12 @@ class WitHost:
     def schedule(self, start: int | None, interval_ms: int, kind: str) -> int:
         """Schedules a punctuation."""
         try:
+            id: int
             if start is None:
-                return wit_context.schedule(interval_ms, _KINDS[kind])
-            return wit_context.schedule_at(start, interval_ms, _KINDS[kind])
+                id = wit_context.schedule(interval_ms, _KINDS[kind])
+            else:
+                id = wit_context.schedule_at(start, interval_ms, _KINDS[kind])
+            return id
         except Err as error:
             raise ValueError(error.value) from None
 

@@ -264,6 +264,12 @@ pub trait Producer {
 
 /// Reads changelogs to restore stores. Reads committed records only, under exactly-once.
 pub trait ChangelogReader {
+    /// The partitions that are started next, and nothing writes to any more: a reader that has to ask where each begins and ends can ask for
+    /// all at once.
+    fn expect(&mut self, partitions: &[TopicPartition]) {
+        let _ = partitions;
+    }
+
     /// Begins to read `partition` at `from` (`None`: at its beginning), and returns where restoring ends: the read-*uncommitted* end
     /// offset now, so that a pending transaction is waited for (reference §4.5).
     ///

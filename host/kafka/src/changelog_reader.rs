@@ -10,15 +10,20 @@ use millstream_core::{Error, Kind, Result};
 
 use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
-use crate::native::{AdminRequest, Client, LegacyPartition, MessageBuffer, Role, Wakeup};
+use crate::native::{AdminRequest, Client, Entry, LegacyPartition, MessageBuffer, NativeError, Role, Wakeup};
 use crate::partition::Cursor;
 
 /// How long a question to a partition's leader may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The first and the last offset of partitions.
+type Bounds = BTreeMap<TopicPartition, (Offset, Offset)>;
+
 /// [`ChangelogReader`] on librdkafka.
 pub struct KafkaChangelogReader {
     partitions: BTreeMap<TopicPartition, Reading>,
+    /// Of partitions that are started next.
+    bounds: Bounds,
     client: Arc<Client>,
     bell: Arc<Wakeup>,
     buffer: MessageBuffer,
@@ -41,9 +46,44 @@ impl KafkaChangelogReader {
             .map_err(|error| refused(error, "start the restoring consumer"))?;
         Ok(Self {
             partitions: BTreeMap::new(),
+            bounds: Bounds::new(),
             client,
             bell: Arc::new(Wakeup::default()),
             buffer: MessageBuffer::default(),
+        })
+    }
+
+    /// Asks where `partitions` begin and end, all at once. Read-uncommitted, so that a pending transaction is waited for.
+    fn ask_bounds(&self, partitions: &[TopicPartition]) -> Result<Bounds, NativeError> {
+        let ask = |first| AdminRequest::list_offsets(&self.client, partitions, first, false, QUESTION_TIMEOUT);
+        // Both questions are under way at the same time.
+        let (first, last) = (ask(true), ask(false));
+        let (first, last) = (first.offsets(QUESTION_TIMEOUT)?, last.offsets(QUESTION_TIMEOUT)?);
+        let mut last: BTreeMap<TopicPartition, Entry> =
+            last.into_iter().map(|entry| (entry.partition.clone(), entry)).collect();
+        let bounds = first.into_iter().map(|first| {
+            let last = last.remove(&first.partition).ok_or_else(NativeError::timed_out)?;
+            first.code.check()?;
+            last.code.check()?;
+            let bounds = first.offset.zip(last.offset).ok_or_else(NativeError::timed_out)?;
+            Ok((first.partition, bounds))
+        });
+        bounds.collect()
+    }
+
+    fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset)> {
+        if let Some(bounds) = self.bounds.remove(partition) {
+            return Ok(bounds);
+        }
+        let asked = self.ask_bounds(std::slice::from_ref(partition));
+        let known = asked.and_then(|mut bounds| bounds.remove(partition).ok_or_else(NativeError::timed_out));
+        known.map_err(|error| {
+            // The client remembers leaders for a quarter of an hour, also those that were replaced.
+            let refreshed = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT);
+            if let Err(error) = refreshed {
+                tracing::debug!(%error, %partition, "the leader is not known yet");
+            }
+            classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"))
         })
     }
 
@@ -60,20 +100,17 @@ impl KafkaChangelogReader {
 }
 
 impl ChangelogReader for KafkaChangelogReader {
+    fn expect(&mut self, partitions: &[TopicPartition]) {
+        self.bounds.clear();
+        match self.ask_bounds(partitions) {
+            Ok(bounds) => self.bounds = bounds,
+            // Each is asked for again when it is started.
+            Err(error) => tracing::debug!(%error, "where the changelogs begin and end is not known yet"),
+        }
+    }
+
     fn start(&mut self, partition: &TopicPartition, from: Option<Offset>) -> Result<Offset> {
-        // Read-uncommitted, so that a pending transaction is waited for. Both questions are under way at the same time.
-        let ask = |first| AdminRequest::list_offset(&self.client, partition, first, false, QUESTION_TIMEOUT);
-        let (first, last) = (ask(true), ask(false));
-        let failed = |error| {
-            // The client remembers leaders for a quarter of an hour, also those that were replaced.
-            let refreshed = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT);
-            if let Err(error) = refreshed {
-                tracing::debug!(%error, %partition, "the leader is not known yet");
-            }
-            classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"))
-        };
-        let first = first.offset(QUESTION_TIMEOUT).map_err(failed)?;
-        let last = last.offset(QUESTION_TIMEOUT).map_err(failed)?;
+        let (first, last) = self.bounds(partition)?;
         let from = from.unwrap_or(first);
         if from < first || from > last {
             return Err(Error::new(

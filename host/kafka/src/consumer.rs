@@ -131,7 +131,8 @@ impl KafkaConsumer {
     }
 
     fn ask_offset(&self, partition: &TopicPartition, first: bool) -> Result<Offset> {
-        let request = AdminRequest::list_offset(&self.client, partition, first, self.reads_committed, QUESTION_TIMEOUT);
+        let request =
+            AdminRequest::list_offsets(&self.client, [partition], first, self.reads_committed, QUESTION_TIMEOUT);
         request.offset(QUESTION_TIMEOUT).map_err(|error| {
             // The client remembers leaders for a quarter of an hour, also those that were replaced.
             if let Err(error) = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT) {

@@ -131,6 +131,10 @@ impl StreamThread {
                 None => (self.reset_position(*node, partition)?, None, TIMESTAMP_UNKNOWN),
             });
         }
+        let changelogs = self.changelogs_to_open(&assigned);
+        if !changelogs.is_empty() {
+            self.ports.changelog_reader.expect(&changelogs);
+        }
         for id in &assigned {
             self.open_task(*id)?;
         }
@@ -175,6 +179,20 @@ impl StreamThread {
                  set it to \"earliest\" or \"latest\", or commit an offset for the group"
             )))),
         }
+    }
+
+    /// The changelogs of those of `tasks` that are not open.
+    fn changelogs_to_open(&self, tasks: &[TaskId]) -> Vec<TopicPartition> {
+        let closed = tasks.iter().filter(|id| !self.tasks.contains_key(id));
+        let changelogs = closed.flat_map(|id| {
+            let stores = self.topology.sub_topology(id.sub_topology).stores.iter();
+            let logged = stores.map(|index| &self.topology.stores()[*index]).filter(|store| store.logged);
+            logged.map(|store| TopicPartition {
+                topic: self.topology.changelog_topic(&store.name),
+                partition: id.partition,
+            })
+        });
+        changelogs.collect()
     }
 
     fn open_task(&mut self, id: TaskId) -> Result<(), TaskFailure> {

@@ -133,10 +133,10 @@ impl AdminRequest {
         Self { answers }
     }
 
-    /// Asks for the first or the last offset of a partition; `read_committed` makes the last one the last stable one.
-    pub(crate) fn list_offset(
+    /// Asks for the first or the last offset of partitions; `read_committed` makes the last one the last stable one.
+    pub(crate) fn list_offsets<'a>(
         client: &Arc<Client>,
-        partition: &TopicPartition,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
         first: bool,
         read_committed: bool,
         timeout: Duration,
@@ -153,8 +153,10 @@ impl AdminRequest {
         } else {
             c::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED
         };
-        let mut list = PartitionList::with_capacity(1);
-        list.push(partition, Some(Offset(spec as i64)), "");
+        let mut list = PartitionList::with_capacity(8);
+        for partition in partitions {
+            list.push(partition, Some(Offset(spec as i64)), "");
+        }
         // SAFETY: everything lives during the calls and is copied. The one error possible, an option that the operation does
         // not have, is freed.
         unsafe {
@@ -167,9 +169,16 @@ impl AdminRequest {
         Self { answers }
     }
 
-    /// The offset asked for by [`Self::list_offset`].
+    /// The offsets asked for by [`Self::list_offsets`].
+    pub(crate) fn offsets(&self, timeout: Duration) -> Result<Vec<Entry>, NativeError> {
+        Ok(self.answer_in(timeout)?.offsets())
+    }
+
+    /// The offset asked for by [`Self::list_offsets`] of one partition.
     pub(crate) fn offset(&self, timeout: Duration) -> Result<Offset, NativeError> {
-        self.answer_in(timeout)?.offset().unwrap_or_else(|| Err(NativeError::timed_out()))
+        let entry = self.offsets(timeout)?.pop().ok_or_else(NativeError::timed_out)?;
+        entry.code.check()?;
+        entry.offset.ok_or_else(NativeError::timed_out)
     }
 
     /// The answer to a request with this `timeout`.
@@ -249,21 +258,17 @@ impl AdminAnswer {
         }
     }
 
-    fn offset(&self) -> Option<Result<Offset, NativeError>> {
+    fn offsets(&self) -> Vec<Entry> {
         let mut count = 0;
-        // SAFETY: as above.
+        // SAFETY: as above; the entries are copied.
         unsafe {
             let result = c::rd_kafka_event_ListOffsets_result(self.0.as_ptr());
             if result.is_null() {
-                return None;
+                return Vec::new();
             }
             let infos = c::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
-            if count == 0 || infos.is_null() {
-                return None;
-            }
-            let partition = c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos);
-            let code = ErrorCode((&raw const (*partition).err).cast::<i32>().read());
-            Some(code.check().map(|()| Offset((*partition).offset)))
+            let entry = |index| list::copy_entry(c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(index)));
+            (0..count).map(entry).collect()
         }
     }
 }

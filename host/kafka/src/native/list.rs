@@ -95,7 +95,7 @@ pub(super) unsafe fn copy_entries(list: *const c::rd_kafka_topic_partition_list_
 /// # Safety
 ///
 /// `entry` points to a valid entry. Its code is read as a number: it may be one that the bindings do not know.
-unsafe fn copy_entry(entry: *const c::rd_kafka_topic_partition_t) -> Entry {
+pub(super) unsafe fn copy_entry(entry: *const c::rd_kafka_topic_partition_t) -> Entry {
     // SAFETY: by the contract; metadata has `metadata_size` bytes when it is not null.
     unsafe {
         let metadata = if (*entry).metadata.is_null() {

@@ -17,7 +17,7 @@ pub(crate) use client::{Client, Role, check_property};
 pub(crate) use code::{ErrorCode, NativeError};
 pub(crate) use code::{is_assign_code, is_fatal_code, is_topic_exists_code, is_unknown_topic_code};
 pub(crate) use event::Event;
-pub(crate) use list::PartitionList;
+pub(crate) use list::{Entry, PartitionList};
 pub(crate) use producer::{DeliveryFailure, ProducerClient, Queued, Topic};
 pub(crate) use queue::{LegacyPartition, MessageBuffer, Queue, Taken};
 pub(crate) use wakeup::Wakeup;

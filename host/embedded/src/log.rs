@@ -213,7 +213,7 @@ impl EmbeddedLog {
     ///
     /// # Errors
     ///
-    /// `Fatal` when there is no such topic or partition, or the broker would refuse the record.
+    /// `TaskFailed` when there is no such topic or partition, or the broker would refuse the record; `Fatal` when the disk fails.
     pub fn append(
         &self,
         topic: &TopicName,

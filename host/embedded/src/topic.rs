@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millstream_core::id::TopicName;
 use millstream_core::partitioner::{StickyPartitioner, partition_for_key};
 use millstream_core::record::Headers;
-use millstream_core::{Error, Result};
+use millstream_core::{Error, Kind, Result};
 
 use crate::compaction::CompactionRules;
 use crate::partition::Partition;
@@ -42,7 +42,7 @@ impl TopicRules {
     ///
     /// # Errors
     ///
-    /// `Fatal` when the broker would refuse the record, whatever happens.
+    /// `TaskFailed` when the broker would refuse the record, whatever happens: whoever sends it is at fault, and nobody else.
     pub fn place(
         &self,
         partition: Option<i32>,
@@ -51,16 +51,19 @@ impl TopicRules {
         sticky: &mut StickyPartitioner,
     ) -> Result<u32> {
         if bytes > self.message_bytes_max {
-            return Err(Error::fatal(format!(
-                "a record of {bytes} bytes is too large for topic `{}`, which takes {}; raise its `max.message.bytes`",
-                self.name, self.message_bytes_max
-            )));
+            return Err(Error::new(
+                Kind::TaskFailed,
+                format!(
+                    "a record of {bytes} bytes is too large for topic `{}`, which takes {}; raise its `max.message.bytes`",
+                    self.name, self.message_bytes_max
+                ),
+            ));
         }
         if self.is_compacted && key.is_none() {
-            return Err(Error::fatal(format!(
-                "a record without a key can't go to the compacted topic `{}`; give it a key",
-                self.name
-            )));
+            return Err(Error::new(
+                Kind::TaskFailed,
+                format!("a record without a key can't go to the compacted topic `{}`; give it a key", self.name),
+            ));
         }
         let chosen = match (partition, key) {
             (Some(partition), _) => partition,
@@ -68,10 +71,13 @@ impl TopicRules {
             (None, None) => sticky.partition(bytes, self.partitions),
         };
         if !(0..self.partitions).contains(&chosen) {
-            return Err(Error::fatal(format!(
-                "topic `{}` has {} partitions and no partition {chosen}; name one of them",
-                self.name, self.partitions
-            )));
+            return Err(Error::new(
+                Kind::TaskFailed,
+                format!(
+                    "topic `{}` has {} partitions and no partition {chosen}; name one of them",
+                    self.name, self.partitions
+                ),
+            ));
         }
         Ok(chosen as u32)
     }

@@ -219,16 +219,16 @@ fn a_transaction_larger_than_the_buffer_stays_whole_and_ordered() {
 }
 
 #[test]
-fn what_the_broker_would_refuse_is_fatal_and_says_why() {
+fn what_the_broker_would_refuse_is_the_fault_of_one_task_or_fatal() {
     let log = log_with(&[("out", 1)]);
     let configs = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
     let changelog = TopicName::from("changelog");
     log.create_topic(&changelog, 1, &configs).unwrap();
-    assert_eq!(kind(log.append(&changelog, None, record(None, "a"))), Kind::Fatal);
-    assert_eq!(kind(log.append(&TopicName::from("nowhere"), None, record(None, "a"))), Kind::Fatal);
-    assert_eq!(kind(log.append(&TopicName::from("out"), Some(1), record(None, "a"))), Kind::Fatal);
+    assert_eq!(kind(log.append(&changelog, None, record(None, "a"))), Kind::TaskFailed);
+    assert_eq!(kind(log.append(&TopicName::from("nowhere"), None, record(None, "a"))), Kind::TaskFailed);
+    assert_eq!(kind(log.append(&TopicName::from("out"), Some(1), record(None, "a"))), Kind::TaskFailed);
     let large = "x".repeat(1_048_588);
-    assert_eq!(kind(log.append(&TopicName::from("out"), None, record(None, &large))), Kind::Fatal);
+    assert_eq!(kind(log.append(&TopicName::from("out"), None, record(None, &large))), Kind::TaskFailed);
     let mut producer = EmbeddedProducer::transactional(&log, "app-0").unwrap();
     assert_eq!(kind(send(&mut producer, &TopicPartition::new("out", 0), "a")), Kind::Fatal);
     assert_eq!(kind(producer.commit_transaction()), Kind::Fatal);

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use millstream_tests::kafka::application::{Application, plugin_table, word_count};
 use millstream_tests::kafka::broker::Broker;
 use millstream_tests::kafka::client::{KafkaRecord, create_topic, produce};
+use millstream_tests::kafka::host::LogLine;
 use millstream_tests::kafka::work::now;
 
 /// A broker that asks for a password at its second address, and creates no topic unasked.
@@ -56,10 +57,27 @@ fn a_source_topic_that_is_missing() {
 #[test]
 fn a_sink_topic_that_is_missing() {
     let application = application("missing-sink");
-    let lines = application.create_topic("lines", 1);
-    produce(&application.bootstrap, &lines, &[KafkaRecord::new(None, "one two", now())]);
-    let expected = "millstream: can't send to {id}-words: UNKNOWN_TOPIC_OR_PART; the topic is missing; create it or check its name";
-    assert_ends(&application, 1, expected);
+    application.create_topic("lines", 1);
+    let expected =
+        "millstream: topics to write to do not exist: {id}-words (sink \"words\"); create them, or correct their names";
+    assert_ends(&application, 64, expected);
+}
+
+/// "dynamic: topic must exist": here no broker makes it. The record's task stops, and nothing else.
+#[test]
+fn a_topic_that_a_record_names_and_that_is_missing() {
+    let topology = "[sources.in]\ntopics = [\"{id}-in\"]\n\n[sinks.out]\ntopic-from = \"key\"\ninputs = [\"in\"]\n";
+    let application = Application::new(broker(), "missing-named", topology);
+    let input = application.create_topic("in", 1);
+    produce(&application.bootstrap, &input, &[KafkaRecord::new(Some("nowhere"), "one", now())]);
+    let mut host = application.start("a");
+    let failure = |line: &LogLine| line.text("failure").map(str::to_owned);
+    let failure = host.await_line("the task has failed and stops; other tasks go on", failure);
+    let expected = "task 0_0: can't send to nowhere: ";
+    assert!(failure.starts_with(expected) && failure.contains("the topic is missing; create it"), "{failure}");
+    host.assert_running();
+    host.signal("TERM");
+    assert_eq!(host.wait().code(), Some(1), "a task has failed");
 }
 
 #[test]

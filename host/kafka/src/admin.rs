@@ -17,6 +17,9 @@ use crate::native::{is_topic_exists_code, is_unknown_topic_code};
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the creation of topics may take.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a topic may take to appear that a broker creates by itself, and how often it is looked for.
+const APPEAR_TIMEOUT: Duration = Duration::from_secs(2);
+const APPEAR_LOOK: Duration = Duration::from_millis(100);
 /// How long one attempt to connect lasts, between looks at what went wrong.
 const CONNECT_SLICE: Duration = Duration::from_millis(250);
 
@@ -136,6 +139,29 @@ impl KafkaAdmin {
             Ok((topic.name, Some(topic.partitions)))
         });
         described.collect()
+    }
+
+    /// Which of `topics` are missing, also after they were asked for as a producer does: brokers that create topics by themselves
+    /// (`auto.create.topics.enable`) do so then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::partition_counts`].
+    pub fn missing_topics<'a>(&self, topics: &[&'a str]) -> Result<Vec<&'a str>> {
+        let start = Instant::now();
+        loop {
+            let counts = self.partition_counts(topics)?;
+            let missing: Vec<&str> =
+                topics.iter().copied().filter(|topic| counts.get(*topic).copied().flatten().is_none()).collect();
+            if missing.is_empty() || start.elapsed() > APPEAR_TIMEOUT {
+                return Ok(missing);
+            }
+            for topic in &missing {
+                // The answer is the next look's.
+                let _ = self.client.refresh_topic(topic, QUESTION_TIMEOUT);
+            }
+            std::thread::sleep(APPEAR_LOOK);
+        }
     }
 
     /// Makes the application's own topics: creates those that are missing, and checks the partitions of those that are there.

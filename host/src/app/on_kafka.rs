@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use millstream_core::id::TopicName;
 use millstream_core::stream_thread::{Ports, StreamThread};
-use millstream_core::topology::ResolvedTopology;
+use millstream_core::topology::{NodeKind, ResolvedTopology, SinkTopic};
 use millstream_kafka::{
     InternalTopic, KafkaAdmin, KafkaBroker, KafkaChangelogReader, KafkaConfig, KafkaConsumer, KafkaPurger,
     KafkaSettings, Membership,
@@ -45,6 +45,7 @@ pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure
     let parts = Parts::load(application)?;
     let admin = Arc::new(KafkaAdmin::new(&config)?);
     admin.connect(CONNECT_TIMEOUT)?;
+    check_outputs(&parts, &admin)?;
     let cluster = Cluster { parts, config, admin, state, stale: Arc::default() };
     let resolved = Arc::new(cluster.look_at_topics()?);
     tracing::info!(application = cluster.config.application_id(), tasks = resolved.tasks().len(), "starting");
@@ -151,6 +152,33 @@ fn resolve(parts: &Parts, admin: &KafkaAdmin) -> Result<ResolvedTopology, Failur
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::usage(anyhow::anyhow!("{}", text.join("; ")))
     })
+}
+
+/// Fails when a topic is missing that the application always writes to. What only a record names is found out when it comes.
+fn check_outputs(parts: &Parts, admin: &KafkaAdmin) -> Result<(), Failure> {
+    let mut writers: BTreeMap<&str, String> = BTreeMap::new();
+    for node in parts.topology.nodes() {
+        if let NodeKind::Sink(sink) = &node.kind
+            && let (SinkTopic::Name(topic), false) = (&sink.topic, sink.internal)
+        {
+            writers.insert(topic.as_str(), format!("sink \"{}\"", node.name));
+        }
+    }
+    for (plugin, settings) in &parts.settings.plugins {
+        if let Some(topic) = &settings.dead_letter_topic {
+            writers.entry(topic.as_str()).or_insert_with(|| format!("dead letters of plugin \"{plugin}\""));
+        }
+    }
+    let topics: Vec<&str> = writers.keys().copied().collect();
+    let missing: Vec<String> =
+        admin.missing_topics(&topics)?.into_iter().map(|topic| format!("{topic} ({})", writers[topic])).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    Err(Failure::usage(anyhow::anyhow!(
+        "topics to write to do not exist: {missing}; create them, or correct their names"
+    )))
 }
 
 fn create_internal_topics(parts: &Parts, resolved: &ResolvedTopology, admin: &KafkaAdmin) -> Result<(), Failure> {

@@ -80,7 +80,7 @@ plugins: build ## every sample plugin, as a component
 	$(MILLSTREAM) build plugins
 	$(MILLSTREAM) build plugins/mixed
 
-test: setup check unit sim e2e bench-smoke ## everything, real Kafka included
+test: setup check unit sim bench-smoke e2e ## everything, real Kafka included
 
 unit: plugins ## what needs no broker: units, whole topologies with real plugins, the rules of the house
 	@for workspace in $(GUEST_WORKSPACES); do echo "testing $$workspace"; cargo test --release --manifest-path $$workspace; done

@@ -12,6 +12,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 /// How long the broker may take to answer.
@@ -103,16 +104,22 @@ impl Cluster {
     ///
     /// When the broker does not answer.
     pub fn committed_end(&self, topic: &str, partitions: i32) -> Result<i64> {
-        (0..partitions).map(|partition| self.stable_end(topic, partition)).sum()
+        Ok(self.stable_ends(topic, partitions)?.iter().sum())
     }
 
-    fn stable_end(&self, topic: &str, partition: i32) -> Result<i64> {
+    /// One request for all partitions: a request for each of hundreds would be most of what the broker does.
+    fn stable_ends(&self, topic: &str, partitions: i32) -> Result<Vec<i64>> {
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..partitions {
+            asked.add_partition_offset(topic, partition, Offset::End)?;
+        }
         let start = Instant::now();
         loop {
-            match self.watch.fetch_watermarks(topic, partition, ANSWER_TIMEOUT) {
-                Ok((_, end)) => return Ok(end),
-                // A new topic's leader is known a moment later.
-                Err(error) if start.elapsed() > ANSWER_TIMEOUT => return Err(error.into()),
+            let answer = self.watch.offsets_for_times(asked.clone(), ANSWER_TIMEOUT);
+            match answer.map_err(anyhow::Error::from).and_then(|ends| offsets_of(&ends)) {
+                Ok(ends) => return Ok(ends),
+                // A new topic's leaders are known a moment later.
+                Err(error) if start.elapsed() > ANSWER_TIMEOUT => return Err(error),
                 Err(_) => std::thread::sleep(Duration::from_millis(10)),
             }
         }
@@ -146,8 +153,7 @@ impl Cluster {
     ///
     /// When it can't be read.
     pub fn reader_at_end(&self, topic: &str, partitions: i32) -> Result<TopicReader> {
-        let ends: Result<Vec<i64>> = (0..partitions).map(|partition| self.stable_end(topic, partition)).collect();
-        self.reader_from(topic, ends?.into_iter().map(Offset::Offset))
+        self.reader_from(topic, self.stable_ends(topic, partitions)?.into_iter().map(Offset::Offset))
     }
 
     fn reader_from(&self, topic: &str, offsets: impl Iterator<Item = Offset>) -> Result<TopicReader> {
@@ -195,6 +201,18 @@ impl TopicReader {
         }
         Ok(false)
     }
+}
+
+/// The offsets of a list, when all are known.
+fn offsets_of(list: &TopicPartitionList) -> Result<Vec<i64>> {
+    let offset = |element: TopicPartitionListElem<'_>| {
+        element.error()?;
+        match element.offset() {
+            Offset::Offset(offset) => Ok(offset),
+            other => bail!("the end of a partition is {other:?}"),
+        }
+    };
+    list.elements().into_iter().map(offset).collect()
 }
 
 fn is_passing(code: RDKafkaErrorCode) -> bool {

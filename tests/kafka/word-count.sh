@@ -41,5 +41,5 @@ consumer=$!
 
 echo "running $app; the words and counts are what Kafka's console consumer reads" >&2
 code=0
-timeout --foreground --signal INT "$duration" "$millstream" run "$app" || code=$?
+timeout --foreground --signal INT "$duration" "$millstream" run --state-dir "$here/../../.millstream/state" "$app" || code=$?
 [ "$code" = 124 ] || exit "$code" # 124: DURATION is over, as asked

@@ -78,11 +78,7 @@ impl KafkaChangelogReader {
         let asked = self.ask_bounds(std::slice::from_ref(partition));
         let known = asked.and_then(|mut bounds| bounds.remove(partition).ok_or_else(NativeError::timed_out));
         known.map_err(|error| {
-            // The client remembers leaders for a quarter of an hour, also those that were replaced.
-            let refreshed = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT);
-            if let Err(error) = refreshed {
-                tracing::debug!(%error, %partition, "the leader is not known yet");
-            }
+            self.client.refresh_leader(partition, QUESTION_TIMEOUT);
             classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"))
         })
     }

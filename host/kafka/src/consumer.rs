@@ -134,10 +134,7 @@ impl KafkaConsumer {
         let request =
             AdminRequest::list_offsets(&self.client, [partition], first, self.reads_committed, QUESTION_TIMEOUT);
         request.offset(QUESTION_TIMEOUT).map_err(|error| {
-            // The client remembers leaders for a quarter of an hour, also those that were replaced.
-            if let Err(error) = self.client.refresh_topic(partition.topic.as_str(), QUESTION_TIMEOUT) {
-                tracing::debug!(%error, %partition, "the leader is not known yet");
-            }
+            self.client.refresh_leader(partition, QUESTION_TIMEOUT);
             let end = if first { "first" } else { "last" };
             classify(error, During::Asking, format_args!("ask for the {end} offset of {partition}"))
         })

@@ -95,25 +95,22 @@ impl KafkaProducer {
     }
 
     fn check_deliveries(&self) -> Result<()> {
-        match self.client.take_failure() {
-            None => Ok(()),
-            Some(DeliveryFailure { partition, error, .. })
-                if self.batch_refused.is_some() && is_of_batch(error.code) =>
-            {
-                self.batch_refused.iter().for_each(|refused| refused.store(true, Ordering::Relaxed));
-                let message =
-                    format!("{partition} refused a batch: its records are sent again, each alone, to find the one");
-                Err(Error::new(Kind::TaskMigrated, message).caused_by(error))
-            }
-            Some(DeliveryFailure { partition, sender, error }) => {
-                // A record of a topic that is missing never got a partition.
-                let error = match partition.partition {
-                    ..0 => self.failed(error, format_args!("send to {}", partition.topic)),
-                    _ => self.failed(error, format_args!("send to {partition}")),
-                };
-                Err(sender.into_iter().fold(error, Error::in_task))
-            }
+        let Some(DeliveryFailure { partition, sender, error }) = self.client.take_failure() else { return Ok(()) };
+        if let Some(refused) = self.batch_refused.as_ref().filter(|_| is_of_batch(error.code)) {
+            refused.store(true, Ordering::Relaxed);
+            let message =
+                format!("{partition} refused a batch: its records are sent again, each alone, to find the one");
+            return Err(Error::new(Kind::TaskMigrated, message).caused_by(error));
         }
+        // A record of a topic that is missing never got a partition.
+        let error = match partition.partition {
+            ..0 => self.failed(error, format_args!("send to {}", partition.topic)),
+            _ => self.failed(error, format_args!("send to {partition}")),
+        };
+        Err(match sender {
+            Some(task) => error.in_task(task),
+            None => error,
+        })
     }
 
     fn failed_to_send(&self, error: NativeError, topic: &TopicName) -> Error {

@@ -37,7 +37,7 @@ fn counted(index: usize) -> Row {
 }
 
 fn samples() {
-    heading("ns a record, in batches of");
+    heading();
     let (identity, words, count) = (component("identity"), component("words"), component("get-put-forward"));
     measure("identity", &identity, "identity", &[], text);
     measure("capitals", &identity, "capitals", &[], text);
@@ -47,7 +47,7 @@ fn samples() {
 }
 
 fn languages(directories: &[String]) {
-    heading("ns a record, in batches of");
+    heading();
     measure("Rust: stateless", &component("identity"), "identity", &[], text);
     measure("Rust: count", &component("get-put-forward"), "count", &["counts"], counted);
     for directory in directories {
@@ -68,8 +68,8 @@ fn languages(directories: &[String]) {
     measure("no SDK (C): get, put, forward", &stranger, "before", &["latest"], counted);
 }
 
-fn heading(what: &str) {
-    println!("| {what:<34} | {:>8} | {:>8} | {:>8} | {:>8} |", 1, 10, 100, 1000);
+fn heading() {
+    println!("| {:<34} | {:>8} | {:>8} | {:>8} | {:>8} |", "ns a record, in batches of", 1, 10, 100, 1000);
     println!("|{:-<36}|{:->9}:|{:->9}:|{:->9}:|{:->9}:|", "", "", "", "", "");
 }
 

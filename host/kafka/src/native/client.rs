@@ -178,38 +178,28 @@ impl Client {
     /// Asks the cluster for its topics (all, or those that this client uses) and returns their names; the client then knows
     /// their leaders.
     pub(crate) fn refresh_metadata(&self, all_topics: bool, timeout: Duration) -> Result<Vec<String>, NativeError> {
-        let mut metadata: *const c::rd_kafka_metadata = ptr::null();
-        // SAFETY: the handle lives; on success the metadata is ours until destroyed, and its texts are copied before.
-        unsafe {
-            let code = c::rd_kafka_metadata(
-                self.as_ptr(),
-                c_int::from(all_topics),
-                ptr::null_mut(),
-                &raw mut metadata,
-                milliseconds(timeout),
-            );
-            ErrorCode::from(code).check()?;
-            let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
-            let names = (0..count).map(|index| text::copy((*(*metadata).topics.add(index)).topic)).collect();
-            c::rd_kafka_metadata_destroy(metadata);
-            Ok(names)
-        }
+        // SAFETY: no topic is given.
+        unsafe { ask_metadata(self.0, all_topics, ptr::null_mut(), timeout) }
     }
 
     /// Asks the cluster for one topic, whether this client uses it or not; the client then knows its leaders.
     pub(crate) fn refresh_topic(&self, topic: &str, timeout: Duration) -> Result<(), NativeError> {
         let name = text::to_c(topic);
-        let mut metadata: *const c::rd_kafka_metadata = ptr::null();
-        // SAFETY: the handle lives; topic and metadata are ours until destroyed.
+        // SAFETY: the handle lives; the topic is ours until destroyed.
         unsafe {
             let topic = c::rd_kafka_topic_new(self.as_ptr(), name.as_ptr(), ptr::null_mut());
             let topic = NonNull::new(topic).ok_or_else(|| NativeError::from(c::rd_kafka_last_error()))?;
-            let code = c::rd_kafka_metadata(self.as_ptr(), 0, topic.as_ptr(), &raw mut metadata, milliseconds(timeout));
-            if !metadata.is_null() {
-                c::rd_kafka_metadata_destroy(metadata);
-            }
+            let answered = ask_metadata(self.0, false, topic.as_ptr(), timeout);
             c::rd_kafka_topic_destroy(topic.as_ptr());
-            ErrorCode::from(code).check()
+            answered.map(drop)
+        }
+    }
+
+    /// Asks for a partition's leader after a question to it has failed: the client remembers leaders for a quarter of an hour, also those
+    /// that were replaced.
+    pub(crate) fn refresh_leader(&self, partition: &TopicPartition, timeout: Duration) {
+        if let Err(error) = self.refresh_topic(partition.topic.as_str(), timeout) {
+            tracing::debug!(%error, %partition, "the leader is not known yet");
         }
     }
 
@@ -227,6 +217,31 @@ impl Drop for Client {
         // Without closing the consumer: a member leaves when it is told to, never because its process ends.
         // SAFETY: owned; every queue and topic holds the `Arc` of this client, so they are gone.
         unsafe { c::rd_kafka_destroy_flags(self.as_ptr(), c::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
+    }
+}
+
+/// Asks the cluster for its topics (all, or those that the client uses, or one), and returns their names.
+///
+/// # Safety
+///
+/// `topic` is null, or a topic of the client that lives.
+pub(super) unsafe fn ask_metadata(
+    handle: NonNull<c::rd_kafka_t>,
+    all_topics: bool,
+    topic: *mut c::rd_kafka_topic_t,
+    timeout: Duration,
+) -> Result<Vec<String>, NativeError> {
+    let mut metadata: *const c::rd_kafka_metadata = ptr::null();
+    // SAFETY: the handle lives; on success the metadata is ours until destroyed, and its texts are copied before.
+    unsafe {
+        let all_topics = c_int::from(all_topics);
+        let timeout = milliseconds(timeout);
+        let code = c::rd_kafka_metadata(handle.as_ptr(), all_topics, topic, &raw mut metadata, timeout);
+        ErrorCode::from(code).check()?;
+        let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
+        let names = (0..count).map(|index| text::copy((*(*metadata).topics.add(index)).topic)).collect();
+        c::rd_kafka_metadata_destroy(metadata);
+        Ok(names)
     }
 }
 

@@ -10,7 +10,7 @@ use millstream_core::id::{Offset, TaskId, TopicName, TopicPartition};
 use millstream_core::port::{CommittedOffset, GroupMetadata, ProducerRecord};
 use rdkafka::bindings as c;
 
-use super::client::{Conf, fatal_error};
+use super::client::{Conf, ask_metadata, fatal_error};
 use super::code::{ErrorCode, NativeError, take_error};
 use super::event::Event;
 use super::list::PartitionList;
@@ -255,14 +255,8 @@ impl ProducerClient {
 
     /// Waits until a broker is connected, for up to `timeout`.
     pub(crate) fn await_broker(&self, timeout: Duration) {
-        let mut metadata: *const c::rd_kafka_metadata = ptr::null();
-        // SAFETY: the handle lives; what comes back is ours until destroyed.
-        unsafe {
-            c::rd_kafka_metadata(self.as_ptr(), 0, ptr::null_mut(), &raw mut metadata, milliseconds(timeout));
-            if !metadata.is_null() {
-                c::rd_kafka_metadata_destroy(metadata);
-            }
-        }
+        // SAFETY: no topic is given. Whatever the answer is, the next call tells.
+        let _ = unsafe { ask_metadata(self.handle, false, ptr::null_mut(), timeout) };
     }
 
     /// Fences former producers of the transactional id and aborts their transaction.

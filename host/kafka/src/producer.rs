@@ -1,5 +1,6 @@
 //! A stream thread's producer, transactional under exactly-once.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,9 +22,10 @@ const FULL_QUEUE_POLL: Duration = Duration::from_millis(1);
 const LOOKS_BEFORE_FLUSH: u32 = 25;
 /// How long a flush may keep librdkafka from waiting for full batches.
 const FLUSH_PULSE: Duration = Duration::from_millis(1);
-/// How often a flush looks whether records were acknowledged, and after how many looks it pushes again in any case.
+/// How often a flush looks whether records were acknowledged.
 const FLUSH_LOOK: Duration = Duration::from_micros(500);
-const LOOKS_BEFORE_PULSE: u32 = 20;
+/// How long a flush without acknowledgements waits before it pushes again.
+const PATIENCE: RangeInclusive<Duration> = Duration::from_micros(500)..=Duration::from_millis(10);
 /// How long an abort waits for the reports of the records that it has thrown away, before they are served: it does not end before.
 const ABORT_SLICE: Duration = Duration::from_millis(10);
 
@@ -37,6 +39,8 @@ pub struct KafkaProducer {
     /// How long a call may take: the transaction's time-out, or under at-least-once the delivery's.
     timeout: Duration,
     records_since_poll: u32,
+    /// The longest that the last flush waited from one acknowledgement to the next.
+    acknowledged_every: Duration,
     /// Whose records are sent now.
     sender: Option<TaskId>,
     /// To be set when a batch is refused; `None` when there is one record in each.
@@ -45,7 +49,7 @@ pub struct KafkaProducer {
 
 impl KafkaProducer {
     pub(crate) fn new(client: ProducerClient, timeout: Duration, batch_refused: Option<Arc<AtomicBool>>) -> Self {
-        Self { client, timeout, records_since_poll: 0, sender: None, batch_refused }
+        Self { client, timeout, records_since_poll: 0, acknowledged_every: Duration::ZERO, sender: None, batch_refused }
     }
 
     fn topic(&mut self, name: &TopicName) -> Result<Topic> {
@@ -113,6 +117,24 @@ impl KafkaProducer {
         })
     }
 
+    /// Waits as long as records are acknowledged: full batches go out by themselves. Ends when nothing is queued, or when `patience` has passed
+    /// without news. Returns the longest wait between two acknowledgements.
+    fn wait_while_acknowledged(&self, patience: Duration) -> Duration {
+        let mut waiting = self.client.queued();
+        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+        while waiting > 0 && last.elapsed() < patience.max(2 * longest) {
+            std::thread::sleep(FLUSH_LOOK);
+            self.client.poll(Duration::ZERO);
+            let still = self.client.queued();
+            if still < waiting {
+                longest = longest.max(last.elapsed()).min(*PATIENCE.end() / 2);
+                last = Instant::now();
+            }
+            waiting = still;
+        }
+        longest
+    }
+
     fn failed_to_send(&self, error: NativeError, topic: &TopicName) -> Error {
         self.cause_or(error, format_args!("send to {topic}"))
     }
@@ -169,10 +191,12 @@ impl Producer for KafkaProducer {
         Ok(())
     }
 
-    /// Sends what waits in pulses. librdkafka has one request of a partition under way, and while it is told to flush, its thread looks
-    /// without a pause whether the next may go: with a busy broker that cost several times what all the rest did (bench/LOG.md).
+    /// Sends what waits in pulses, as few as can be. librdkafka has one request of a partition under way, and while it is told to flush, its
+    /// thread looks without a pause whether the next may go: with a busy broker that cost several times what all the rest did (bench/LOG.md).
     fn flush(&mut self) -> Result<()> {
         let start = Instant::now();
+        let patience = (2 * self.acknowledged_every).clamp(*PATIENCE.start(), *PATIENCE.end());
+        self.acknowledged_every = Duration::ZERO;
         loop {
             let is_empty = self.client.flush(FLUSH_PULSE);
             self.check_deliveries()?;
@@ -182,13 +206,7 @@ impl Producer for KafkaProducer {
             if start.elapsed() > self.timeout {
                 return Err(self.failed(NativeError::timed_out(), "flush the records sent"));
             }
-            let waiting = self.client.queued();
-            for _ in 0..LOOKS_BEFORE_PULSE {
-                std::thread::sleep(FLUSH_LOOK);
-                if self.client.queued() < waiting {
-                    break;
-                }
-            }
+            self.acknowledged_every = self.acknowledged_every.max(self.wait_while_acknowledged(patience));
         }
     }
 

@@ -460,6 +460,15 @@ pub trait TaskState: Send {
     /// `Fatal` when the disk fails; nothing has been applied then.
     fn apply(&mut self, changes: &mut dyn Iterator<Item = StateChange<'_>>, offsets: &[(usize, Offset)]) -> Result<()>;
 
+    /// Applies changes of one store in the order in which its changelog has them, and notes `next`, the next offset to read. What a restore needs
+    /// is less than [`Self::apply`] promises: until [`Self::flush`] none of it need be there, and after a crash the offset may be behind the
+    /// changes (they are read again then, and change nothing), but never ahead of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::apply`].
+    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()>;
+
     /// The next changelog offset to read, as of the last `apply` that is still there; `None` for a store that is new or kept in memory only.
     ///
     /// # Errors
@@ -467,7 +476,7 @@ pub trait TaskState: Send {
     /// As [`Self::get`].
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>>;
 
-    /// Makes everything applied so far survive a loss of power. Called before a clean close and after a restore.
+    /// Makes everything applied and restored so far readable, and lets it survive a loss of power. Called before a clean close and after a restore.
     ///
     /// # Errors
     ///

@@ -83,6 +83,8 @@ pub struct KafkaConfig {
     process_id: String,
     transaction_timeout: Duration,
     client_id: String,
+    /// How many partitions a consumer may have to read.
+    partitions: u32,
     /// For each prefix what the user said for it, without the prefix.
     common: BTreeMap<String, String>,
     consumer: BTreeMap<String, String>,
@@ -105,6 +107,7 @@ impl KafkaConfig {
             process_id: settings.process_id,
             transaction_timeout: settings.transaction_timeout,
             client_id: default_client_id,
+            partitions: 1,
             common: BTreeMap::new(),
             consumer: BTreeMap::new(),
             restore: BTreeMap::new(),
@@ -185,6 +188,12 @@ impl KafkaConfig {
                 mistake("acks", "exactly-once needs `all`; take it away or use at-least-once");
             }
         }
+    }
+
+    /// The same settings for consumers that may have to read so many partitions each: what they read ahead is shared among these.
+    #[must_use]
+    pub fn with_partitions(self, partitions: u32) -> Self {
+        Self { partitions: partitions.max(1), ..self }
     }
 
     /// The application's id, which is the group.
@@ -298,6 +307,7 @@ impl KafkaConfig {
 
     fn reading(&self, defaults: &[(&str, &str)], sections: &[&BTreeMap<String, String>]) -> BTreeMap<String, String> {
         let mut properties = with_defaults(CONSUMER_DEFAULTS);
+        properties.extend(read_ahead(self.partitions));
         properties.extend(with_defaults(defaults));
         self.overlay(&mut properties, Scope::Consumer, sections);
         let isolation = match self.guarantee {
@@ -337,20 +347,33 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
-/// Why each differs from librdkafka's own default is in `toolchain.md`'s measurements, repeated here in a word.
+/// Where our clients differ from what librdkafka does as it comes, and why.
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     // 1 s as it comes: a queue that was full once would stay empty that long.
     ("fetch.queue.backoff.ms", "5"),
-    // A queue a partition holds this much each: 64 MiB as it comes, so memory would grow with partitions.
-    ("queued.max.messages.kbytes", "4096"),
-    // 100 000 as it comes: 4 MiB of small records are 40 000, each of which takes some 400 bytes beside its own. Half the memory of a
-    // pass-through was this (bench/LOG.md).
-    ("queued.min.messages", "5000"),
     // How soon an idle partition is known to have nothing more (500 ms as it comes): a join waits for that.
     ("fetch.wait.max.ms", "100"),
     ("retry.backoff.ms", "20"),
     ("retry.backoff.max.ms", "200"),
 ];
+
+const KIB: u32 = 1024;
+/// What a consumer reads ahead, in all its partitions together.
+const READ_AHEAD_KIB: u32 = 32 * KIB;
+const READ_AHEAD_RECORDS: u32 = 50_000;
+
+/// How far to read ahead in each of so many partitions. librdkafka bounds each partition for itself, with 64 MiB and 100 000 records as they come,
+/// and a record takes some 400 bytes beside its own: with many partitions most of the process's memory was this (bench/LOG.md).
+fn read_ahead(partitions: u32) -> [(String, String); 3] {
+    let kib = READ_AHEAD_KIB / partitions;
+    [
+        ("queued.min.messages", (READ_AHEAD_RECORDS / partitions).clamp(100, 5_000)),
+        ("queued.max.messages.kbytes", kib.clamp(128, 4 * KIB)),
+        // In one answer; brokers send at least one batch however large it is.
+        ("fetch.message.max.bytes", kib.clamp(64, KIB) * KIB),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_string()))
+}
 
 const RESTORE_DEFAULTS: &[(&str, &str)] = &[
     // A broker answers a connection's requests one after the other, so that where a changelog ends is told only when the
@@ -424,6 +447,22 @@ mod tests {
         assert_eq!((ours.consumer(1, true).get(key), ours.restore(1).get(key)), (Some("5000"), Some("100000")));
         let theirs = config(ProcessingGuarantee::ExactlyOnce, &[(key, "7")]);
         assert_eq!((theirs.consumer(1, true).get(key), theirs.restore(1).get(key)), (Some("7"), Some("7")));
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_shared_among_partitions() {
+        let keys = ["queued.min.messages", "queued.max.messages.kbytes", "fetch.message.max.bytes"];
+        let of = |config: KafkaConfig| {
+            let properties = config.consumer(1, true);
+            keys.map(|key| properties.get(key).and_then(|value| value.parse::<u32>().ok()).expect("it is set"))
+        };
+        let config = config(ProcessingGuarantee::ExactlyOnce, &[]);
+        assert_eq!(of(config.clone()), [5_000, 4_096, 1 << 20]);
+        assert_eq!(of(config.clone().with_partitions(8)), [5_000, 4_096, 1 << 20]);
+        assert_eq!(of(config.clone().with_partitions(200)), [250, 163, 163 << 10]);
+        assert_eq!(of(config.with_partitions(u32::MAX)), [100, 128, 64 << 10]);
+        let told = self::config(ProcessingGuarantee::ExactlyOnce, &[("max.partition.fetch.bytes", "7777")]);
+        assert_eq!(of(told.with_partitions(200))[2], 7777, "what the user says goes before");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use millstream_core::id::TopicName;
 use millstream_core::stream_thread::{Ports, StreamThread};
-use millstream_core::topology::{NodeKind, ResolvedTopology, SinkTopic};
+use millstream_core::topology::{InternalTopicKind, NodeKind, ResolvedTopology, SinkTopic};
 use millstream_kafka::{
     InternalTopic, KafkaAdmin, KafkaBroker, KafkaChangelogReader, KafkaConfig, KafkaConsumer, KafkaPurger,
     KafkaSettings, Membership,
@@ -70,9 +70,10 @@ struct Cluster {
 impl Cluster {
     /// Makes the stream threads for the tasks of `resolved`.
     fn make_thread(&self, resolved: &Arc<ResolvedTopology>) -> Arc<MakeThread> {
-        let (parts, resolved, config) = (self.parts.clone(), Arc::clone(resolved), self.config.clone());
+        let (parts, resolved) = (self.parts.clone(), Arc::clone(resolved));
         let (admin, state, stale) = (Arc::clone(&self.admin), self.state.clone(), Arc::clone(&self.stale));
         let threads = parts.stream_threads();
+        let config = self.config.clone().with_partitions(partitions_of_a_thread(&resolved, threads));
         Arc::new(move |thread: u32| {
             let membership = membership(&parts, &resolved, &admin, &stale, (thread, threads));
             // Kafka Streams counts its threads from 1.
@@ -129,6 +130,15 @@ impl Cluster {
         create_internal_topics(&self.parts, &resolved, &self.admin)?;
         Ok(resolved)
     }
+}
+
+/// How many partitions a consumer of a thread may have to read, should its process be alone.
+fn partitions_of_a_thread(resolved: &ResolvedTopology, threads: u32) -> u32 {
+    let sources: usize = resolved.tasks().into_iter().map(|task| resolved.task_partitions(task).len()).sum();
+    let internal = resolved.internal_topics().iter();
+    let changelogs = internal.filter(|topic| topic.kind == InternalTopicKind::Changelog);
+    let changelogs = changelogs.map(|topic| topic.partitions.unsigned_abs()).sum();
+    u32::try_from(sources).unwrap_or(u32::MAX).max(changelogs).div_ceil(threads.max(1))
 }
 
 fn kafka_settings(settings: &Settings, process_id: String, properties: BTreeMap<String, String>) -> KafkaSettings {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use millstream_core::id::{Offset, TaskId};
 use millstream_core::{Error, Result};
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, ReadOptions, SingleThreaded,
-    WriteBatch,
+    ColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, IngestExternalFileOptions,
+    ReadOptions, SingleThreaded, WriteBatch,
 };
 
 use crate::error::{database_error, io_error};
-use crate::layout::{CURRENT, DEFAULT_FAMILY, OFFSETS_FAMILY};
+use crate::layout::{CURRENT, DEFAULT_FAMILY, LOAD_FILE, OFFSETS_FAMILY};
+use crate::load::Load;
 use crate::options::Tuning;
 
 type Rocks = DBWithThreadMode<SingleThreaded>;
@@ -51,7 +52,11 @@ impl Database {
                 families.push(family.to_owned());
             }
         }
-        let descriptors = families.iter().map(|name| ColumnFamilyDescriptor::new(name, tuning.family.clone()));
+        let descriptors = families.iter().map(|name| {
+            let is_small = [DEFAULT_FAMILY, OFFSETS_FAMILY].contains(&name.as_str());
+            let options = if is_small { &tuning.small_family } else { &tuning.store_family };
+            ColumnFamilyDescriptor::new(name, options.clone())
+        });
         let rocks = Rocks::open_cf_descriptors(&tuning.database, &path, descriptors)
             .map_err(|error| database_error(task, &path, error))?;
         Ok(Self { task, path, families, rocks, read: ReadOptions::default(), tuning })
@@ -87,6 +92,17 @@ impl Database {
     /// Writes `batch`: all of it, or nothing.
     pub fn write(&self, batch: WriteBatch) -> Result<()> {
         self.rocks.write_opt(batch, &self.tuning.write).map_err(|error| self.error(error))
+    }
+
+    /// Takes in a sorted load as a file of `family`: all of it, or nothing, and it survives a loss of power.
+    pub fn take_in(&self, family: &str, load: &Load) -> Result<()> {
+        let path = self.path.join(LOAD_FILE);
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        let taken_in = load.write_file(&path, &self.tuning.load_file).and_then(|()| {
+            self.rocks.ingest_external_file_cf_opts(self.family(family), &options, vec![&path])
+        });
+        taken_in.map_err(|error| self.error(error))
     }
 
     /// Notes in `batch` that `store` has reached `offset`.

@@ -59,7 +59,7 @@ impl RocksStateDirectory {
         let shared = Shared {
             process_id: process_id::load_or_create(&root)?,
             tuning: Arc::new(Tuning::new(memory)),
-            open: Arc::new(OpenTasks::new(memory.write_buffer_bytes_max())),
+            open: Arc::new(OpenTasks::new(memory.write_buffer_bytes_max(), memory.load_bytes_max())),
             lock: Arc::new(lock),
             root,
         };

@@ -21,6 +21,9 @@ pub const GLOBAL: &str = "global";
 /// The file whose presence makes a directory a RocksDB.
 pub const CURRENT: &str = "CURRENT";
 
+/// The file that a restore writes in a task's directory, before the database takes it in under a name of its own.
+pub const LOAD_FILE: &str = "load.sst";
+
 /// The column family of changelog offsets: store name -> next offset (8 bytes, big-endian).
 pub const OFFSETS_FAMILY: &str = "offsets";
 

@@ -17,6 +17,7 @@ mod directory;
 mod error;
 mod format_version;
 mod layout;
+mod load;
 mod open_tasks;
 mod options;
 mod process_id;

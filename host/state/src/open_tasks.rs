@@ -21,6 +21,7 @@ const UNFLUSHED_AGE_MAX: Duration = Duration::from_secs(60);
 pub struct OpenTasks {
     tasks: Mutex<BTreeMap<TaskId, Entry>>,
     unflushed_bytes_max: usize,
+    load_bytes_max: usize,
 }
 
 #[derive(Default)]
@@ -38,9 +39,9 @@ impl Entry {
 }
 
 impl OpenTasks {
-    /// No tasks yet; together they may keep `unflushed_bytes_max` in memory.
-    pub fn new(unflushed_bytes_max: usize) -> Self {
-        Self { tasks: Mutex::default(), unflushed_bytes_max }
+    /// No tasks yet; together they may keep `unflushed_bytes_max` in write buffers, and while they are restored `load_bytes_max` in loads.
+    pub fn new(unflushed_bytes_max: usize, load_bytes_max: usize) -> Self {
+        Self { tasks: Mutex::default(), unflushed_bytes_max, load_bytes_max }
     }
 
     /// Reserves `task` until the guard is dropped.
@@ -118,6 +119,11 @@ impl OpenTask {
         self.database.as_deref()
     }
 
+    /// What a store of this task may keep in its load.
+    pub fn load_bytes_max(&self) -> usize {
+        self.all.load_bytes_max / self.all.lock().len().max(1)
+    }
+
     /// Notes that `bytes` have been written.
     pub fn on_written(&self, bytes: usize) {
         self.all.on_written(self.task, bytes, Instant::now());
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_largest_is_flushed_when_the_sum_passes_the_bound() {
-        let all = Arc::new(OpenTasks::new(100));
+        let all = Arc::new(OpenTasks::new(100, 100));
         let open: Vec<_> = (0..3).map(|partition| all.reserve(TaskId::new(0, partition)).unwrap()).collect();
         open[0].on_written(20);
         open[1].on_written(70);
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_waited_too_long_is_flushed_when_any_task_writes() {
-        let all = Arc::new(OpenTasks::new(100));
+        let all = Arc::new(OpenTasks::new(100, 100));
         let open: Vec<_> = (0..2).map(|partition| all.reserve(TaskId::new(0, partition)).unwrap()).collect();
         let start = Instant::now();
         all.on_written(open[0].task, 1, start);
@@ -177,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_task_is_reserved_until_its_guard_is_dropped() {
-        let all = Arc::new(OpenTasks::new(100));
+        let all = Arc::new(OpenTasks::new(100, 100));
         let guard = all.reserve(TaskId::new(0, 0)).unwrap();
         assert_eq!(all.reserve(TaskId::new(0, 0)).err().map(|error| error.kind()), Some(Kind::Retriable));
         drop(guard);

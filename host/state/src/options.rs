@@ -31,10 +31,15 @@ impl MemoryBudget {
         self.bytes_max / 2
     }
 
+    /// What the restoring stores of all tasks may keep together before they write a file. It comes on top, for as long as a restore lasts.
+    pub(crate) fn load_bytes_max(self) -> usize {
+        self.bytes_max / 4
+    }
+
     /// The size at which one family's write buffer is flushed although others have room: a restart replays what was not
-    /// flushed, and 32 MiB of changelog are replayed in under a second.
+    /// flushed, and 16 MiB of changelog are replayed in half a second. 32 MiB cost as much CPU and more memory, 8 MiB more CPU (bench/LOG.md).
     fn family_write_buffer_bytes(self) -> usize {
-        (self.write_buffer_bytes_max() / 4).clamp(64 * KIB, 32 * MIB)
+        (self.write_buffer_bytes_max() / 4).clamp(64 * KIB, 16 * MIB)
     }
 }
 
@@ -42,8 +47,12 @@ impl MemoryBudget {
 pub struct Tuning {
     /// Of a database.
     pub database: Options,
-    /// Of each column family.
-    pub family: Options,
+    /// Of a store's column family.
+    pub store_family: Options,
+    /// Of the families that hold a few entries.
+    pub small_family: Options,
+    /// Of the files that a restore writes.
+    pub load_file: Options,
     /// Of every write.
     pub write: WriteOptions,
     /// Begins a flush and lets it run in the background.
@@ -64,7 +73,9 @@ impl Tuning {
         flush_and_wait.set_wait(true);
         Self {
             database: database_options(budget, &cache),
-            family: family_options(budget, &cache),
+            store_family: store_family_options(budget, &cache),
+            small_family: family_options(budget, &cache),
+            load_file: load_file_options(budget, &cache),
             write: write_options(),
             flush_in_background,
             flush_and_wait,
@@ -152,6 +163,23 @@ fn family_options(budget: MemoryBudget, cache: &Cache) -> Options {
 
     // `optimize_filters_for_hits` stays off, where Kafka Streams has it on: it drops the filters of the last level, and
     // then every key that is new, as in any aggregation, costs a read from disk.
+    options
+}
+
+fn store_family_options(budget: MemoryBudget, cache: &Cache) -> Options {
+    let mut options = family_options(budget, cache);
+    // A filter before the write buffer, which is a list with jumps all over the memory: with many keys most are not in it, and a quarter of an
+    // update's time was to find that out (bench/LOG.md). Six bits a record of 100 bytes; each open store pays for it, filled or not.
+    options.set_memtable_prefix_bloom_ratio(0.005);
+    options.set_memtable_whole_key_filtering(true);
+    options
+}
+
+fn load_file_options(budget: MemoryBudget, cache: &Cache) -> Options {
+    let mut options = store_family_options(budget, cache);
+    // Most of them lie over others and are rewritten soon, as level 0 is.
+    options.set_compression_per_level(&[]);
+    options.set_compression_type(DBCompressionType::None);
     options
 }
 

@@ -10,11 +10,15 @@ use millstream_core::store::InMemoryTaskState;
 use rocksdb::{ReadOptions, WriteBatch};
 
 use crate::database::Database;
+use crate::load::Load;
 use crate::open_tasks::OpenTask;
 
 /// What an entry takes in a write buffer besides its key and value: RocksDB's own eight bytes, lengths, and the skip
 /// list's pointers.
 const ENTRY_OVERHEAD_BYTES: usize = 40;
+
+/// What is worth a file of its own; less goes through the write buffer.
+const FILE_BYTES_MIN: usize = 1 << 20;
 
 /// The first guess of a batch's size, and the most that is kept as a guess for the next one.
 const BATCH_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=4 << 20;
@@ -34,6 +38,16 @@ struct Store {
     name: StoreName,
     /// The column family of a store on disk; `None` keeps the store in memory.
     family: Option<String>,
+    /// What a restore has read and the database does not have yet.
+    load: Load,
+    /// The offset behind it.
+    loaded: Option<Offset>,
+}
+
+impl Store {
+    fn new(name: StoreName, family: Option<String>) -> Self {
+        Self { name, family, load: Load::default(), loaded: None }
+    }
 }
 
 impl RocksTaskState {
@@ -41,7 +55,7 @@ impl RocksTaskState {
     pub fn new(stores: &[StateStoreSpec], families: Vec<Option<String>>, open: OpenTask, lock: Arc<File>) -> Self {
         let memory = InMemoryTaskState::new(stores.len());
         let stores =
-            stores.iter().zip(families).map(|(spec, family)| Store { name: spec.name.clone(), family }).collect();
+            stores.iter().zip(families).map(|(spec, family)| Store::new(spec.name.clone(), family)).collect();
         Self { stores, memory, open, batch_bytes: *BATCH_BYTES.start(), _lock: lock }
     }
 
@@ -134,6 +148,16 @@ impl TaskState for RocksTaskState {
         self.memory.apply(&mut in_memory.into_iter(), &offsets_in_memory)
     }
 
+    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+        if self.stores[store].family.is_none() {
+            return self.memory.restore(store, changes, next);
+        }
+        let Store { load, loaded, .. } = &mut self.stores[store];
+        changes.for_each(|change| load.push(change.key, change.value));
+        *loaded = Some(next);
+        if load.byte_len() >= self.open.load_bytes_max() { self.finish_load(store) } else { Ok(()) }
+    }
+
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {
         match self.on_disk(store) {
             Some((database, _)) => database.offset(self.stores[store].name.as_str()),
@@ -142,6 +166,10 @@ impl TaskState for RocksTaskState {
     }
 
     fn flush(&mut self) -> Result<()> {
+        for store in 0..self.stores.len() {
+            self.finish_load(store)?;
+            self.stores[store].load = Load::default();
+        }
         let Some(database) = self.open.database() else {
             return Ok(());
         };
@@ -152,6 +180,27 @@ impl TaskState for RocksTaskState {
 }
 
 impl RocksTaskState {
+    /// Gives the database what a restore has read of a store, first the changes and then the offset.
+    fn finish_load(&mut self, store: usize) -> Result<()> {
+        let Some(next) = self.stores[store].loaded.take() else {
+            return Ok(());
+        };
+        let mut load = std::mem::take(&mut self.stores[store].load);
+        load.sort();
+        if load.byte_len() < FILE_BYTES_MIN {
+            let mut changes = load.changes().map(|(key, value)| StateChange { store, key, value });
+            self.apply(&mut changes, &[(store, next)])?;
+        } else {
+            if let Some((database, family)) = self.on_disk(store) {
+                database.take_in(family, &load)?;
+            }
+            self.apply(&mut std::iter::empty(), &[(store, next)])?;
+        }
+        load.clear();
+        self.stores[store].load = load;
+        Ok(())
+    }
+
     fn write(&mut self, batch: WriteBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());

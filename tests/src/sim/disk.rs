@@ -3,7 +3,7 @@
 //! That is what RocksDB does without a write-ahead log: memtables are lost, flushes are atomic across column families, and what was
 //! written earlier is never lost before what was written later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_core::id::{Offset, TaskId};
@@ -11,7 +11,7 @@ use millstream_core::port::{KeyRange, Page, StateChange, StateDirectory, StateSt
 use millstream_core::store::InMemoryTaskState;
 use millstream_core::{Error, Kind, Result};
 
-use super::fuse::{APPLY, Fuse, RESTORE, Side};
+use super::fuse::{APPLY, Fuse, NOTE_RESTORED, RESTORE, Side};
 use super::random::Random;
 use super::trace::Trace;
 
@@ -22,6 +22,16 @@ pub struct Image {
     pub stores: Vec<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// For each store the next changelog offset.
     pub offsets: Vec<Option<Offset>>,
+    /// The stores that hold changes from behind their offset, because a restore had not noted it yet.
+    pub is_ahead: BTreeSet<usize>,
+}
+
+/// What a restore has read of one store and not given to the disk.
+#[derive(Clone, Debug)]
+struct Load {
+    store: usize,
+    changes: Vec<(usize, Vec<u8>, Option<Vec<u8>>)>,
+    next: Offset,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +50,7 @@ impl Image {
         }
         for (store, offset) in &batch.offsets {
             self.offsets[*store] = Some(*offset);
+            self.is_ahead.remove(store);
         }
     }
 }
@@ -159,6 +170,7 @@ impl StateDirectory for SimulatedStateDirectory {
             for (index, _) in stores.iter().enumerate().filter(|(_, spec)| !spec.persistent) {
                 image.stores[index].clear();
                 image.offsets[index] = None;
+                image.is_ahead.remove(&index);
             }
         }
         let image = found.live.clone();
@@ -168,7 +180,7 @@ impl StateDirectory for SimulatedStateDirectory {
         let mut memory = InMemoryTaskState::new(stores.len());
         load(&mut memory, &image)?;
         let persistent = stores.iter().map(|spec| spec.persistent).collect();
-        Ok(Box::new(SimulatedTaskState { task, memory, persistent, disk: self.disk.clone(), fuse: self.fuse.clone() }))
+        Ok(Box::new(SimulatedTaskState { task, memory, persistent, loads: Vec::new(), disk: self.disk.clone(), fuse: self.fuse.clone() }))
     }
 
     fn wipe_task(&mut self, task: TaskId) -> Result<()> {
@@ -198,8 +210,43 @@ struct SimulatedTaskState {
     memory: InMemoryTaskState,
     /// For each store whether it is on the disk.
     persistent: Vec<bool>,
+    loads: Vec<Load>,
     disk: Disk,
     fuse: Fuse,
+}
+
+impl SimulatedTaskState {
+    /// Gives the disk what a restore has read, as RocksDB takes in a file: the changes last at once, even when what was written before them does
+    /// not; the offset comes after them, and lasts when it is flushed.
+    fn finish_loads(&mut self) -> Result<()> {
+        for Load { store, changes, next } in std::mem::take(&mut self.loads) {
+            self.fuse.step(RESTORE, Side::Before);
+            let taken_in = Batch { changes, offsets: Vec::new() };
+            let offset = Batch { changes: Vec::new(), offsets: vec![(store, next)] };
+            let mut again = taken_in.changes.iter().map(|(store, key, value)| StateChange {
+                store: *store,
+                key,
+                value: value.as_deref(),
+            });
+            self.memory.apply(&mut again, &offset.offsets)?;
+            if let Some(task) = self.disk.files().tasks.get_mut(&self.task) {
+                for image in [&mut task.live, &mut task.flushed] {
+                    image.apply(&taken_in);
+                    image.is_ahead.insert(store);
+                }
+            }
+            self.fuse.step(NOTE_RESTORED, Side::Before);
+            let mut files = self.disk.files();
+            files.trace.note(format_args!("disk: {} takes in {} changes, {next}", self.task, taken_in.changes.len()));
+            if let Some(task) = files.tasks.get_mut(&self.task) {
+                task.live.apply(&offset);
+                task.unflushed.push(offset);
+            }
+            drop(files);
+            self.fuse.step(RESTORE, Side::After);
+        }
+        Ok(())
+    }
 }
 
 impl TaskState for SimulatedTaskState {
@@ -250,11 +297,20 @@ impl TaskState for SimulatedTaskState {
         Ok(())
     }
 
+    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+        let changes =
+            changes.map(|change| (change.store, change.key.to_vec(), change.value.map(<[u8]>::to_vec))).collect();
+        self.loads.push(Load { store, changes, next });
+        let is_full = self.disk.files().random.below(2) == 0;
+        if is_full { self.finish_loads() } else { Ok(()) }
+    }
+
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {
         self.memory.changelog_offset(store)
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.finish_loads()?;
         self.fuse.step("flush the state", Side::Before);
         if let Some(task) = self.disk.files().tasks.get_mut(&self.task) {
             task.unflushed.clear();
@@ -276,6 +332,7 @@ impl Drop for SimulatedTaskState {
                 for image in [&mut task.live, &mut task.flushed] {
                     image.stores[store].clear();
                     image.offsets[store] = None;
+                    image.is_ahead.remove(&store);
                 }
             }
         }

@@ -35,6 +35,9 @@ pub const BEGIN: Point = "5 begin the next transaction";
 /// A restore applies a batch.
 pub const RESTORE: Point = "restore";
 
+/// A restore has given the disk a batch and notes how far it has come.
+pub const NOTE_RESTORED: Point = "note what is restored";
+
 /// All crash points of a commit.
 pub const COMMIT_POINTS: [Point; 7] =
     [LOG_CHANGE, FLUSH, SEND_OFFSETS, COMMIT_TRANSACTION, COMMIT_OFFSETS, APPLY, BEGIN];

@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::id::{Offset, TaskId, TopicPartition};
 use crate::limits;
 use crate::port::{ChangelogReader, Fetched, StateChange};
+use crate::record::RecordBatch;
 use crate::store::Stores;
 
 #[derive(Debug)]
@@ -24,8 +25,7 @@ pub struct TaskRestore {
     task: TaskId,
     pending: Vec<StoreRestore>,
     fetched: Fetched,
-    /// The last values of a batch, in the form that stores keep.
-    values: Vec<u8>,
+    stamped: Stamped,
     restored: u64,
 }
 
@@ -37,7 +37,7 @@ impl TaskRestore {
     /// `TaskCorrupted` when the state lies outside of its changelog; `Retriable` while a leader is away.
     pub fn start(task: TaskId, stores: &mut Stores, reader: &mut dyn ChangelogReader) -> Result<Self> {
         let mut restore =
-            Self { task, pending: Vec::new(), fetched: Fetched::default(), values: Vec::new(), restored: 0 };
+            Self { task, pending: Vec::new(), fetched: Fetched::default(), stamped: Stamped::default(), restored: 0 };
         for store in 0..stores.len() {
             let settings = stores.settings(store).clone();
             let Some(changelog) = settings.changelog else { continue };
@@ -68,7 +68,7 @@ impl TaskRestore {
             self.fetched.clear();
             let count = reader.take(&store.changelog, limits::RESTORE_RECORDS_MAX, &mut self.fetched)?;
             if count > 0 {
-                apply(store, &self.fetched, &mut self.values, stores)?;
+                hand_over(store, &self.fetched, &mut self.stamped, stores)?;
                 self.restored += count as u64;
             }
             if reader.position(&store.changelog).is_some_and(|position| position >= store.end) {
@@ -111,41 +111,48 @@ fn note_end(store: &StoreRestore, stores: &mut Stores) -> Result<()> {
     Ok(())
 }
 
-/// Applies one batch: for each key its last value, keys ascending, and the offset reached.
-fn apply(store: &mut StoreRestore, fetched: &Fetched, values: &mut Vec<u8>, stores: &mut Stores) -> Result<()> {
+/// Hands one batch to the store, with the offset reached.
+fn hand_over(store: &mut StoreRestore, fetched: &Fetched, stamped: &mut Stamped, stores: &mut Stores) -> Result<()> {
     let Fetched { records, offsets } = fetched;
-    // Records without a key are never written to a changelog; foreign ones are passed over, as Kafka Streams does.
-    let mut order: Vec<u32> =
-        (0..records.len() as u32).filter(|index| records.key(*index as usize).is_some()).collect();
-    order.sort_by(|left, right| records.key(*left as usize).cmp(&records.key(*right as usize)));
-    let last_of_key: Vec<u32> = order
-        .chunk_by(|left, right| records.key(*left as usize) == records.key(*right as usize))
-        .filter_map(|same_key| same_key.last().copied())
-        .collect();
     let next = offsets.last().map(|last| last.next());
     let next = next.ok_or_else(|| Error::new(Kind::Fatal, "a changelog batch has records without offsets"))?;
-    values.clear();
-    let mut ends = Vec::with_capacity(last_of_key.len());
     if store.timestamped {
-        for index in &last_of_key {
-            if let Some(value) = records.value(*index as usize) {
-                // A timestamped store keeps the record's timestamp in front of the value (reference §3.4).
-                values.extend_from_slice(&records.timestamp(*index as usize).to_be_bytes());
-                values.extend_from_slice(value);
-            }
-            ends.push(values.len());
-        }
+        stamped.fill(records);
     }
-    let mut changes = last_of_key.iter().enumerate().map(|(position, index)| {
-        let key = records.key(*index as usize).unwrap_or_default();
-        let mut value = records.value(*index as usize);
-        if let (true, Some(_)) = (store.timestamped, value) {
-            let start = position.checked_sub(1).map_or(0, |before| ends[before]);
-            value = Some(&values[start..ends[position]]);
-        }
-        StateChange { store: store.store, key, value }
+    let mut changes = (0..records.len()).filter_map(|index| {
+        // Records without a key are never written to a changelog; foreign ones are passed over, as Kafka Streams does.
+        let key = records.key(index)?;
+        let value = records.value(index);
+        let value = if store.timestamped { value.map(|_| stamped.value(index)) } else { value };
+        Some(StateChange { store: store.store, key, value })
     });
-    stores.state_mut().apply(&mut changes, &[(store.store, next)])?;
+    stores.state_mut().restore(store.store, &mut changes, next)?;
     store.restored += records.len() as u64;
     Ok(())
+}
+
+/// The values of a batch in the form of a timestamped store: the record's timestamp in front of the value (reference §3.4).
+#[derive(Debug, Default)]
+struct Stamped {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Stamped {
+    fn fill(&mut self, records: &RecordBatch) {
+        self.bytes.clear();
+        self.ends.clear();
+        for index in 0..records.len() {
+            if let Some(value) = records.value(index) {
+                self.bytes.extend_from_slice(&records.timestamp(index).to_be_bytes());
+                self.bytes.extend_from_slice(value);
+            }
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    fn value(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[index]]
+    }
 }

@@ -38,6 +38,7 @@ pub fn check(open: &mut Open<'_>) {
         entries_are_roughly_counted,
         large_batches_and_values_are_kept,
         flush_changes_nothing,
+        restores_are_there_after_a_flush_over_what_was_there,
         random_changes_equal_a_map,
     ] {
         case(&mut *open_stores(open));
@@ -298,6 +299,44 @@ fn flush_changes_nothing(state: &mut dyn TaskState) {
     assert_eq!(every_store().map(|store| entries(state, store)).collect::<Vec<_>>(), before);
     assert_eq!(get(state, 0, b"gone"), None);
     assert_eq!(state.changelog_offset(0).expect("the offset is read"), Some(Offset(6)));
+}
+
+fn restores_are_there_after_a_flush_over_what_was_there(state: &mut dyn TaskState) {
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let mut maps = vec![Map::new(); STORES.len()];
+    apply(state, &[(0, b"kept", Some(b"1")), (3, b"overwritten", Some(b"2")), (3, b"deleted", Some(b"3"))], &[(3, 1)]);
+    maps[0].insert(b"kept".to_vec(), b"1".to_vec());
+    // A few records, then megabytes: what is small may go another way than what is large.
+    let mut next = 1;
+    for (store, count) in [(3, 10), (0, 5), (3, 60_000), (1, 1_000), (3, 3), (0, 0), (3, 20_000)] {
+        let mut changes = vec![(b"overwritten".to_vec(), Some(b"again".to_vec())), (b"deleted".to_vec(), None)];
+        for _ in 0..count {
+            let key = format!("key-{}", numbers.below(30_000)).into_bytes();
+            let value = (numbers.below(5) > 0).then(|| vec![numbers.below(256) as u8; numbers.below(100) as usize]);
+            changes.push((key, value));
+        }
+        for (key, value) in &changes {
+            match value {
+                Some(value) => maps[store].insert(key.clone(), value.clone()),
+                None => maps[store].remove(key),
+            };
+        }
+        for batch in changes.chunks(7_000) {
+            next += batch.len() as i64;
+            let mut changes = batch.iter().map(|(key, value)| StateChange { store, key, value: value.as_deref() });
+            state.restore(store, &mut changes, Offset(next)).expect("it is restored");
+        }
+        let noted = (store, next);
+        if numbers.below(2) == 0 {
+            state.flush().expect("the state is flushed");
+            assert_eq!(state.changelog_offset(noted.0).expect("the offset is read"), Some(Offset(noted.1)));
+        }
+    }
+    state.flush().expect("the state is flushed");
+    assert_eq!(state.changelog_offset(3).expect("the offset is read"), Some(Offset(next)));
+    for store in every_store() {
+        assert_eq!(entries(state, store), Vec::from_iter(maps[store].clone()), "{}", STORES[store].0);
+    }
 }
 
 /// Numbers that look random and are the same in every run.

@@ -467,7 +467,8 @@ pub trait TaskState: Send {
     /// # Errors
     ///
     /// As [`Self::apply`].
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()>;
+    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset)
+    -> Result<()>;
 
     /// The next changelog offset to read, as of the last `apply` that is still there; `None` for a store that is new or kept in memory only.
     ///

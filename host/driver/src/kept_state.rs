@@ -122,7 +122,12 @@ impl TaskState for OpenState {
         lock(&self.state).apply(changes, offsets)
     }
 
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+    fn restore(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
         lock(&self.state).restore(store, changes, next)
     }
 

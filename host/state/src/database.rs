@@ -99,9 +99,9 @@ impl Database {
         let path = self.path.join(LOAD_FILE);
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
-        let taken_in = load.write_file(&path, &self.tuning.load_file).and_then(|()| {
-            self.rocks.ingest_external_file_cf_opts(self.family(family), &options, vec![&path])
-        });
+        let taken_in = load
+            .write_file(&path, &self.tuning.load_file)
+            .and_then(|()| self.rocks.ingest_external_file_cf_opts(self.family(family), &options, vec![&path]));
         taken_in.map_err(|error| self.error(error))
     }
 

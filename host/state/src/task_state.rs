@@ -54,8 +54,7 @@ impl RocksTaskState {
     /// The state of a task whose database has the `families` named for `stores`.
     pub fn new(stores: &[StateStoreSpec], families: Vec<Option<String>>, open: OpenTask, lock: Arc<File>) -> Self {
         let memory = InMemoryTaskState::new(stores.len());
-        let stores =
-            stores.iter().zip(families).map(|(spec, family)| Store::new(spec.name.clone(), family)).collect();
+        let stores = stores.iter().zip(families).map(|(spec, family)| Store::new(spec.name.clone(), family)).collect();
         Self { stores, memory, open, batch_bytes: *BATCH_BYTES.start(), _lock: lock }
     }
 
@@ -148,7 +147,12 @@ impl TaskState for RocksTaskState {
         self.memory.apply(&mut in_memory.into_iter(), &offsets_in_memory)
     }
 
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+    fn restore(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
         if self.stores[store].family.is_none() {
             return self.memory.restore(store, changes, next);
         }

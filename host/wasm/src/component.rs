@@ -17,6 +17,7 @@ use crate::instance::Instance;
 use crate::limits::{InstanceLimits, NAME_BYTES_MAX, NAMES_MAX};
 use crate::load_error::LoadError;
 use crate::runtime::Runtime;
+use crate::ticker::Ticker;
 
 /// The interfaces of which a plugin exports at least one.
 const EXPORTS: [&str; 3] = ["processor", "predicate", "key-selector"];
@@ -33,6 +34,7 @@ pub struct Component {
 
 struct Shared {
     engine: Engine,
+    ticker: Ticker,
     pre: InstancePre<HostState>,
     digest: Arc<str>,
     processor: Option<ProcessorExportsIndices>,
@@ -66,6 +68,7 @@ impl Component {
         let key_selector = exports("key-selector").then(|| KeySelectorExportsIndices::new(&pre)).transpose();
         let shared = Shared {
             engine: engine.clone(),
+            ticker: runtime.ticker().clone(),
             pre,
             digest: format!("sha256:{hexadecimal}").into(),
             processor: processor.map_err(mismatch)?,
@@ -213,7 +216,7 @@ impl Shared {
         granted: Vec<String>,
         bind: impl FnOnce(&mut Store<HostState>, &wasmtime::component::Instance) -> wasmtime::Result<B>,
     ) -> Result<(Instance, B), ProcessorFailure> {
-        Instance::new(&self.engine, &self.pre, &self.digest, limits, log, granted, bind)
+        Instance::new((&self.engine, &self.ticker), &self.pre, &self.digest, limits, log, granted, bind)
     }
 
     /// Asks an instance, made for this only, what the component contains.

@@ -12,10 +12,12 @@ use wasmtime::{Engine, Store};
 use crate::failure::{Circumstances, classify, host_panic};
 use crate::imports::{HostState, Log};
 use crate::limits::{HANDLES_MAX, HOST_CALL_BYTES_MAX, InstanceLimits, TICK};
+use crate::ticker::Ticker;
 
 /// A wasmtime store with one instance in it. After a failure nothing can be called in it again.
 pub(crate) struct Instance {
     store: Store<HostState>,
+    ticker: Ticker,
     limits: InstanceLimits,
     digest: Arc<str>,
     /// Bytes of memory past which it should be replaced.
@@ -25,7 +27,7 @@ pub(crate) struct Instance {
 impl Instance {
     /// Makes an instance, and lets `bind` find its exports.
     pub(crate) fn new<B>(
-        engine: &Engine,
+        (engine, ticker): (&Engine, &Ticker),
         pre: &InstancePre<HostState>,
         digest: &Arc<str>,
         limits: &InstanceLimits,
@@ -38,7 +40,8 @@ impl Instance {
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(HANDLES_MAX);
         let recycle_bytes = limits.recycle_bytes;
-        let mut instance = Self { store, limits: limits.clone(), digest: Arc::clone(digest), recycle_bytes };
+        let mut instance =
+            Self { store, ticker: ticker.clone(), limits: limits.clone(), digest: Arc::clone(digest), recycle_bytes };
         let bound = instance.call(None, |store| {
             let live = pre.instantiate(&mut *store)?;
             bind(store, &live)
@@ -58,7 +61,8 @@ impl Instance {
         slot: Option<&mut ContextSlot>,
         call: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
     ) -> Result<T, ProcessorFailure> {
-        let Self { store, limits, digest, .. } = self;
+        let Self { store, ticker, limits, digest, .. } = self;
+        let _running = ticker.call();
         // One tick more, because the first one may come at once.
         let ticks = limits.deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));

@@ -27,6 +27,7 @@ mod memory;
 mod plugins;
 mod processor;
 mod runtime;
+mod ticker;
 
 pub use component::Component;
 pub use dry_run::DryRun;

@@ -6,18 +6,18 @@ use std::fs;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use millstream_core::error::{Error, Result};
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, EngineWeak};
+use wasmtime::{Config, Engine};
 
 use crate::cache::Cache;
 use crate::component::Component;
 use crate::imports::{self, HostState};
-use crate::limits::{RuntimeLimits, STACK_BYTES_MAX, TICK};
+use crate::limits::{RuntimeLimits, STACK_BYTES_MAX};
 use crate::load_error::LoadError;
+use crate::ticker::Ticker;
 
 /// From this size of a component on somebody who waits for it is told so: about half a second.
 const LONG_COMPILATION_BYTES: usize = 1_000_000;
@@ -40,6 +40,7 @@ pub struct Runtime {
 
 struct Shared {
     engine: Engine,
+    ticker: Ticker,
     linker: Linker<HostState>,
     cache: Option<Cache>,
     limits: RuntimeLimits,
@@ -55,7 +56,7 @@ impl Runtime {
     /// When the machine can't run Wasm, or the cache directory can't be made.
     pub fn new(settings: RuntimeSettings) -> Result<Self> {
         let engine = Engine::new(&config()).map_err(|error| not_supported(&error))?;
-        start_ticker(engine.weak())?;
+        let ticker = Ticker::start(engine.weak())?;
         let mut linker = Linker::new(&engine);
         imports::add_to_linker(&mut linker).map_err(|error| not_supported(&error))?;
         let cache = match &settings.cache_directory {
@@ -72,7 +73,7 @@ impl Runtime {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let compatibility = hasher.finish();
-        let shared = Shared { engine, linker, cache, limits: settings.limits, compatibility };
+        let shared = Shared { engine, ticker, linker, cache, limits: settings.limits, compatibility };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -103,6 +104,10 @@ impl Runtime {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.shared.engine
+    }
+
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.shared.ticker
     }
 
     pub(crate) fn linker(&self) -> &Linker<HostState> {
@@ -162,21 +167,6 @@ fn config() -> Config {
         // A backtrace with the names of functions; line tables would make plugins many times larger.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config
-}
-
-/// Advances the engine's epoch until nobody has the engine any more.
-fn start_ticker(engine: EngineWeak) -> Result<()> {
-    let tick = move || {
-        loop {
-            thread::sleep(TICK);
-            let Some(engine) = engine.upgrade() else { return };
-            engine.increment_epoch();
-        }
-    };
-    let spawned = thread::Builder::new().name("wasm-ticker".to_owned()).spawn(tick);
-    spawned
-        .map(drop)
-        .map_err(|error| Error::fatal("the thread for plugins' deadlines can't be started").caused_by(error))
 }
 
 #[allow(unsafe_code, reason = "compiled code can only be loaded so")]

@@ -180,7 +180,14 @@ impl StateDirectory for SimulatedStateDirectory {
         let mut memory = InMemoryTaskState::new(stores.len());
         load(&mut memory, &image)?;
         let persistent = stores.iter().map(|spec| spec.persistent).collect();
-        Ok(Box::new(SimulatedTaskState { task, memory, persistent, loads: Vec::new(), disk: self.disk.clone(), fuse: self.fuse.clone() }))
+        Ok(Box::new(SimulatedTaskState {
+            task,
+            memory,
+            persistent,
+            loads: Vec::new(),
+            disk: self.disk.clone(),
+            fuse: self.fuse.clone(),
+        }))
     }
 
     fn wipe_task(&mut self, task: TaskId) -> Result<()> {
@@ -297,7 +304,12 @@ impl TaskState for SimulatedTaskState {
         Ok(())
     }
 
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+    fn restore(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
         let changes =
             changes.map(|change| (change.store, change.key.to_vec(), change.value.map(<[u8]>::to_vec))).collect();
         self.loads.push(Load { store, changes, next });

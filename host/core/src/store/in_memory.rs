@@ -80,7 +80,12 @@ impl TaskState for InMemoryTaskState {
         Ok(())
     }
 
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+    fn restore(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
         self.apply(changes, &[(store, next)])
     }
 
@@ -169,7 +174,12 @@ impl TaskState for OpenState {
         self.state.apply(changes, offsets)
     }
 
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset) -> Result<()> {
+    fn restore(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
         self.state.restore(store, changes, next)
     }
 

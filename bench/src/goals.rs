@@ -29,6 +29,8 @@ pub mod life_cycle {
     pub const RESTART_KILLED: &str = "restart after SIGKILL";
     /// Nothing to do.
     pub const IDLE: &str = "idle";
+    /// The median of the commits of an application that has a thousand records a second to do.
+    pub const COMMIT: &str = "median commit";
 }
 
 /// The table of goals; those that nothing was measured for are left out.
@@ -157,6 +159,10 @@ fn of_life_cycle(groups: &[Group<'_>]) -> Vec<Line> {
     if let Some(ours) = find(life_cycle::START, "millstream") {
         let goal = "W8: start to first committed output at most 0.3 s (`solo`, with state)".to_owned();
         lines.push(at_most(goal, ours.spread(seconds).median, 0.3));
+    }
+    if let Some(ours) = find(life_cycle::COMMIT, "millstream") {
+        let goal = "W8: median commit at most 10 ms at 100 ms intervals".to_owned();
+        lines.push(at_most(goal, 1e3 * ours.spread(seconds).median, 10.0));
     }
     if let Some(ours) = find(life_cycle::RESTART_CLEAN, "millstream") {
         let goal = "W8: restart after a clean stop at most 1 s to the first committed output".to_owned();

@@ -1,5 +1,6 @@
 //! W8: the same application from its first start to its restore, with what each step costs.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -9,7 +10,7 @@ use crate::bench::{Bench, Plan};
 use crate::cluster::TopicReader;
 use crate::engine::{Application, Engine, Guarantee};
 use crate::fill::{self, Writer};
-use crate::goals::life_cycle::{IDLE, RESTART_CLEAN, RESTART_KILLED, RESTORE, START, START_NEW};
+use crate::goals::life_cycle::{COMMIT, IDLE, RESTART_CLEAN, RESTART_KILLED, RESTORE, START, START_NEW};
 use crate::process::Process;
 use crate::progress::say;
 use crate::results::Run;
@@ -20,6 +21,10 @@ const ENTRIES: f64 = 5e6;
 const VALUE_BYTES: usize = 100;
 /// Records under way when the process is killed, at full size.
 const KILLED_RECORDS: f64 = 1e6;
+/// A thousand records a second for five seconds.
+const COMMIT_PACE: Duration = Duration::from_millis(20);
+const COMMIT_RECORDS_A_PACE: u64 = 20;
+const COMMIT_PERIOD_PACES: u32 = 250;
 /// How long an idle process is watched, after it has had as long to become idle.
 const IDLE_PERIOD: Duration = Duration::from_secs(10);
 /// How long a step may take: Kafka Streams waits 45 s for its former self.
@@ -78,6 +83,7 @@ fn measure(bench: &Bench, workload: &Workload, full: &str, engine: Engine) -> Re
     runs.push(subject.first_output_after_kill()?);
     if engine == Engine::Millstream {
         runs.push(subject.first_output(START, "solo")?);
+        runs.push(subject.commits()?);
     }
     runs.push(subject.restore()?);
     bench.clear(&subject.application)?;
@@ -133,6 +139,11 @@ impl<'a> Subject<'a> {
     fn start(&mut self, group_protocol: &'static str) -> Result<Process> {
         self.application.group_protocol = group_protocol;
         let command = self.application.command(&self.bench.installed, self.engine, self.workload)?;
+        self.start_with(command, &[])
+    }
+
+    fn start_with(&self, mut command: Command, variables: &[(&str, &str)]) -> Result<Process> {
+        command.envs(variables.iter().copied());
         Process::start(&command, &self.bench.cores.engine, &self.application.directory.join("engine.log"))
     }
 
@@ -159,6 +170,10 @@ impl<'a> Subject<'a> {
     /// Sends records of keys that go round.
     fn send(&mut self, count: u64) -> Result<()> {
         let mut writer = Writer::new(&self.bench.cluster.bootstrap, &self.application.input)?;
+        self.send_with(&mut writer, count)
+    }
+
+    fn send_with(&mut self, writer: &mut Writer, count: u64) -> Result<()> {
         for _ in 0..count {
             self.sent += 1;
             let timestamp = FIRST_TIMESTAMP + self.sent.cast_signed();
@@ -185,6 +200,25 @@ impl<'a> Subject<'a> {
         let run = self.await_output(variant, reader, &process)?;
         process.stop()?;
         Ok(run)
+    }
+
+    /// Sends records at a slow pace; the median time of a commit, as the host tells it.
+    fn commits(&mut self) -> Result<Run> {
+        let command = self.application.command(&self.bench.installed, self.engine, self.workload)?;
+        let process = self.start_with(command, &[("MILLSTREAM_LOG", "info,millstream_core=debug")])?;
+        let mut writer = Writer::new(&self.bench.cluster.bootstrap, &self.application.input)?;
+        for _ in 0..COMMIT_PERIOD_PACES {
+            self.send_with(&mut writer, COMMIT_RECORDS_A_PACE)?;
+            std::thread::sleep(COMMIT_PACE);
+        }
+        let (elapsed, cpu) = (process.started.elapsed(), process.cpu_seconds()?);
+        let mut times: Vec<f64> = process.log_text().lines().filter_map(commit_seconds).collect();
+        times.sort_by(f64::total_cmp);
+        let median = times.get(times.len() / 2).copied();
+        let median = median.with_context(|| format!("no commit is told; the log ends:\n{}", process.log_end()))?;
+        let run = self.run(COMMIT, self.sent, elapsed, cpu, process.resident_bytes()?.0);
+        process.stop()?;
+        Ok(Run { wall_seconds: median, ..run })
     }
 
     fn reader_at_end(&self) -> Result<TopicReader> {
@@ -275,6 +309,13 @@ impl<'a> Subject<'a> {
             .into(),
         }
     }
+}
+
+/// What a line of the log says of a commit.
+fn commit_seconds(line: &str) -> Option<f64> {
+    let (_, told) = line.split_once("\"took_us\":")?;
+    let digits: String = told.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse::<f64>().ok().map(|microseconds| microseconds / 1e6)
 }
 
 /// How the Java programs say it.

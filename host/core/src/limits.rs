@@ -3,11 +3,12 @@
 /// Records in one run: the largest batch that a processor is given at once. Past a thousand a crossing costs nothing more (see `bench/`).
 pub const RUN_RECORDS_MAX: usize = 1000;
 
-/// Bytes in one run. A guest's memory must hold its input, its output and the allocator's slack many times over.
-pub const RUN_BYTES_MAX: usize = 256 * 1024;
+/// Bytes in one run. What a run is copied to, in and out of a guest, should stay in a core's cache (see `bench/LOG.md`), and a guest's memory
+/// must hold its input, its output and the allocator's slack many times over.
+pub const RUN_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes that a record queue takes from the consumer at once, so that large records do not multiply by [`RUN_RECORDS_MAX`].
-pub const QUEUE_BYTES_MAX: usize = 512 * 1024;
+pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Records that one call of a processor may forward. A guest that forwards in a loop would fill the host's memory.
 pub const FORWARD_RECORDS_MAX: usize = 4_000_000;

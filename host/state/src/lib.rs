@@ -11,6 +11,9 @@
 //! A task's data and the changelog offsets it has reached are written in one batch and reach the disk in one atomic
 //! flush, so after a crash they agree, and only the end of the changelog is replayed. There is no write-ahead log: the
 //! changelog is one.
+//!
+//! A restore writes files of sorted entries and notes the offset behind them. After a crash in between, the data are ahead of
+//! their offset by entries of the changelog, which are read again and change nothing; no task runs before that.
 
 mod database;
 mod directory;

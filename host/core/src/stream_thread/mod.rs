@@ -304,7 +304,10 @@ impl StreamThread {
             return Ok(false);
         }
         let guarantee = self.settings.guarantee;
+        let begin = self.ports.clock.monotonic_time();
         let positions = commit(&mut tasks, guarantee, self.ports.consumer.as_mut(), &mut self.collector)?;
+        let took = self.ports.clock.monotonic_time().saturating_sub(begin);
+        tracing::debug!(thread = %self.name, positions = positions.len(), took_us = took.as_micros() as u64, "committed");
         self.totals.commits += 1;
         self.recovery.note_commit(&positions);
         for (partition, committed) in positions {

@@ -10,11 +10,12 @@ const SEEDS_DEFAULT: u64 = 500;
 
 /// Seeds that have found a mistake in the engine, and which. They mean that as long as plans draw the same numbers; who changes that takes the
 /// mistake back into the engine for a moment, and notes the seed that finds it then.
-const REGRESSIONS: [(u64, &str); 4] = [
+const REGRESSIONS: [(u64, &str); 5] = [
     (30, "an assignment put the queues of tasks that stay back to committed positions, without a commit before"),
     (1647, "after a commit that failed in a revocation, the revoked tasks were opened again"),
     (154, "at-least-once: a lost record was told of by one flush, and the next one succeeded without it"),
     (32, "tasks that were taken away without a revocation left their records in the transaction of the others"),
+    (998, "a restore that had nothing left to read did not finish what the interrupted one before it had read"),
 ];
 
 /// What a large run must have met, or it proves less than it says.

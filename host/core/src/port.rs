@@ -470,7 +470,7 @@ pub trait TaskState: Send {
     fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset)
     -> Result<()>;
 
-    /// The next changelog offset to read, as of the last `apply` that is still there; `None` for a store that is new or kept in memory only.
+    /// The next changelog offset to read, as of the last `apply` or `restore` that is still there; `None` for a store that is new or kept in memory only.
     ///
     /// # Errors
     ///

@@ -164,6 +164,8 @@ impl TaskState for RocksTaskState {
 
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {
         match self.on_disk(store) {
+            // A restore that was interrupted goes on behind what it has read.
+            Some(_) if self.stores[store].loaded.is_some() => Ok(self.stores[store].loaded),
             Some((database, _)) => database.offset(self.stores[store].name.as_str()),
             None => self.memory.changelog_offset(store),
         }

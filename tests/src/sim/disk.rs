@@ -22,8 +22,8 @@ pub struct Image {
     pub stores: Vec<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// For each store the next changelog offset.
     pub offsets: Vec<Option<Offset>>,
-    /// The stores that hold changes from behind their offset, because a restore had not noted it yet.
-    pub is_ahead: BTreeSet<usize>,
+    /// The stores that hold changes from behind their offset, because a restore had not noted it yet, and up to where.
+    pub ahead: BTreeMap<usize, Offset>,
 }
 
 /// What a restore has read of one store and not given to the disk.
@@ -50,7 +50,7 @@ impl Image {
         }
         for (store, offset) in &batch.offsets {
             self.offsets[*store] = Some(*offset);
-            self.is_ahead.remove(store);
+            self.ahead.retain(|ahead, next| ahead != store || *next > *offset);
         }
     }
 }
@@ -63,6 +63,16 @@ struct TaskFiles {
     live: Image,
     flushed: Image,
     unflushed: Vec<Batch>,
+    /// What restores have read and not given to the disk; gone when the task is closed.
+    loads: Vec<Load>,
+}
+
+impl TaskFiles {
+    /// The next changelog offset to read.
+    fn reached(&self, store: usize) -> Option<Offset> {
+        let load = self.loads.iter().rfind(|load| load.store == store);
+        load.map(|load| load.next).or_else(|| self.live.offsets.get(store).copied().flatten())
+    }
 }
 
 #[derive(Debug)]
@@ -103,6 +113,7 @@ impl Disk {
                 task.flushed.apply(&batch);
             }
             task.live = task.flushed.clone();
+            task.loads.clear();
             task.is_open = false;
         }
     }
@@ -126,6 +137,12 @@ impl Disk {
     #[must_use]
     pub fn image(&self, task: TaskId) -> Option<Image> {
         self.files().tasks.get(&task).map(|task| task.live.clone())
+    }
+
+    /// The next offset of a store's changelog that is to be read.
+    #[must_use]
+    pub fn reached(&self, task: TaskId, store: usize) -> Option<Offset> {
+        self.files().tasks.get(&task)?.reached(store)
     }
 
     /// Writes an entry behind the back of everybody: what a canary with the wrong order would do.
@@ -170,7 +187,7 @@ impl StateDirectory for SimulatedStateDirectory {
             for (index, _) in stores.iter().enumerate().filter(|(_, spec)| !spec.persistent) {
                 image.stores[index].clear();
                 image.offsets[index] = None;
-                image.is_ahead.remove(&index);
+                image.ahead.remove(&index);
             }
         }
         let image = found.live.clone();
@@ -180,14 +197,7 @@ impl StateDirectory for SimulatedStateDirectory {
         let mut memory = InMemoryTaskState::new(stores.len());
         load(&mut memory, &image)?;
         let persistent = stores.iter().map(|spec| spec.persistent).collect();
-        Ok(Box::new(SimulatedTaskState {
-            task,
-            memory,
-            persistent,
-            loads: Vec::new(),
-            disk: self.disk.clone(),
-            fuse: self.fuse.clone(),
-        }))
+        Ok(Box::new(SimulatedTaskState { task, memory, persistent, disk: self.disk.clone(), fuse: self.fuse.clone() }))
     }
 
     fn wipe_task(&mut self, task: TaskId) -> Result<()> {
@@ -217,7 +227,6 @@ struct SimulatedTaskState {
     memory: InMemoryTaskState,
     /// For each store whether it is on the disk.
     persistent: Vec<bool>,
-    loads: Vec<Load>,
     disk: Disk,
     fuse: Fuse,
 }
@@ -226,7 +235,8 @@ impl SimulatedTaskState {
     /// Gives the disk what a restore has read, as RocksDB takes in a file: the changes last at once, even when what was written before them does
     /// not; the offset comes after them, and lasts when it is flushed.
     fn finish_loads(&mut self) -> Result<()> {
-        for Load { store, changes, next } in std::mem::take(&mut self.loads) {
+        let loads = self.disk.files().tasks.get_mut(&self.task).map(|task| std::mem::take(&mut task.loads));
+        for Load { store, changes, next } in loads.unwrap_or_default() {
             self.fuse.step(RESTORE, Side::Before);
             let taken_in = Batch { changes, offsets: Vec::new() };
             let offset = Batch { changes: Vec::new(), offsets: vec![(store, next)] };
@@ -237,9 +247,16 @@ impl SimulatedTaskState {
             });
             self.memory.apply(&mut again, &offset.offsets)?;
             if let Some(task) = self.disk.files().tasks.get_mut(&self.task) {
+                let keys: BTreeSet<_> = taken_in.changes.iter().map(|(store, key, _)| (store, key)).collect();
+                let mut unflushed = task.unflushed.iter().flat_map(|batch| &batch.changes);
+                if unflushed.any(|(store, key, _)| keys.contains(&(store, key))) {
+                    // What the file lies over is flushed before, or it would come to lie over the file.
+                    task.unflushed.drain(..).for_each(|batch| task.flushed.apply(&batch));
+                }
                 for image in [&mut task.live, &mut task.flushed] {
                     image.apply(&taken_in);
-                    image.is_ahead.insert(store);
+                    let ahead = image.ahead.entry(store).or_insert(next);
+                    *ahead = next.max(*ahead);
                 }
             }
             self.fuse.step(NOTE_RESTORED, Side::Before);
@@ -312,13 +329,15 @@ impl TaskState for SimulatedTaskState {
     ) -> Result<()> {
         let changes =
             changes.map(|change| (change.store, change.key.to_vec(), change.value.map(<[u8]>::to_vec))).collect();
-        self.loads.push(Load { store, changes, next });
-        let is_full = self.disk.files().random.below(2) == 0;
+        let mut files = self.disk.files();
+        files.tasks.entry(self.task).or_default().loads.push(Load { store, changes, next });
+        let is_full = files.random.below(2) == 0;
+        drop(files);
         if is_full { self.finish_loads() } else { Ok(()) }
     }
 
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {
-        self.memory.changelog_offset(store)
+        Ok(self.disk.reached(self.task, store))
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -340,11 +359,12 @@ impl Drop for SimulatedTaskState {
         }
         if let Some(task) = self.disk.files().tasks.get_mut(&self.task) {
             task.is_open = false;
+            task.loads.clear();
             for (store, _) in self.persistent.iter().enumerate().filter(|(_, persistent)| !**persistent) {
                 for image in [&mut task.live, &mut task.flushed] {
                     image.stores[store].clear();
                     image.offsets[store] = None;
-                    image.is_ahead.remove(&store);
+                    image.ahead.remove(&store);
                 }
             }
         }

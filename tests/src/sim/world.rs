@@ -185,8 +185,8 @@ impl World {
     /// A restore begins where the disk says, so that only what the disk lacks is read again.
     pub fn check_restore_start(&self, process: usize, partition: &TopicPartition, from: Option<Offset>) {
         let Some(changelog) = self.application.store_of_changelog(&partition.topic) else { return };
-        let image = self.processes.borrow()[process].disk.image(changelog.task(partition.partition));
-        let reached = image.and_then(|image| image.offsets[changelog.store]);
+        let task = changelog.task(partition.partition);
+        let reached = self.processes.borrow()[process].disk.reached(task, changelog.store);
         self.trace.count(if from.is_none() { "restores from the beginning" } else { "restores of a tail" });
         if reached != from {
             self.trace.violate(format!(
@@ -214,7 +214,7 @@ impl World {
                 .collect();
             let mut found = image.stores[changelog.store].clone();
             // What a restore took in before it could note the offset is read again, key by key.
-            if log.has_gaps() || image.is_ahead.contains(&changelog.store) {
+            if log.has_gaps() || image.ahead.contains_key(&changelog.store) {
                 for key in log.keys_from(reached) {
                     expected.remove(key);
                     found.remove(key);

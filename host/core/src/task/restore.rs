@@ -82,7 +82,8 @@ impl TaskRestore {
             }
         }
         let done = self.pending.is_empty();
-        if done && self.restored > 0 {
+        if done {
+            // Also when nothing was left to read: a restore before this one may have been interrupted.
             stores.state_mut().flush()?;
         }
         Ok(done)

@@ -325,6 +325,8 @@ fn restores_are_there_after_a_flush_over_what_was_there(state: &mut dyn TaskStat
             next += batch.len() as i64;
             let mut changes = batch.iter().map(|(key, value)| StateChange { store, key, value: value.as_deref() });
             state.restore(store, &mut changes, Offset(next)).expect("it is restored");
+            // Whoever begins to restore again goes on here.
+            assert_eq!(state.changelog_offset(store).expect("the offset is read"), Some(Offset(next)));
         }
         let noted = (store, next);
         if numbers.below(2) == 0 {

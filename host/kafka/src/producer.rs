@@ -26,6 +26,9 @@ const FLUSH_PULSE: Duration = Duration::from_millis(1);
 const FLUSH_LOOK: Duration = Duration::from_micros(500);
 /// How long a flush without acknowledgements waits before it pushes again.
 const PATIENCE: RangeInclusive<Duration> = Duration::from_micros(500)..=Duration::from_millis(10);
+/// With fewer records under way it waits the shortest time: they are the ends of batches, or those of a partition that had to join the
+/// transaction first, and go out at the next push only.
+const FEW_RECORDS: i32 = 500;
 /// How long an abort waits for the reports of the records that it has thrown away, before they are served: it does not end before.
 const ABORT_SLICE: Duration = Duration::from_millis(10);
 
@@ -122,7 +125,10 @@ impl KafkaProducer {
     fn wait_while_acknowledged(&self, patience: Duration) -> Duration {
         let mut waiting = self.client.queued();
         let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
-        while waiting > 0 && last.elapsed() < patience.max(2 * longest) {
+        let enough = |waiting, longest: Duration| {
+            if waiting < FEW_RECORDS { *PATIENCE.start() } else { patience.max(2 * longest) }
+        };
+        while waiting > 0 && last.elapsed() < enough(waiting, longest) {
             std::thread::sleep(FLUSH_LOOK);
             self.client.poll(Duration::ZERO);
             let still = self.client.queued();

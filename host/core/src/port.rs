@@ -462,13 +462,20 @@ pub trait TaskState: Send {
 
     /// Applies changes of one store in the order in which its changelog has them, and notes `next`, the next offset to read. What a restore needs
     /// is less than [`Self::apply`] promises: until [`Self::flush`] none of it need be there, and after a crash the offset may be behind the
-    /// changes (they are read again then, and change nothing), but never ahead of them.
+    /// changes (they are read again then, and change nothing), but never ahead of them. What is written here serves a state whose `apply` takes
+    /// changes in any order.
     ///
     /// # Errors
     ///
     /// As [`Self::apply`].
-    fn restore(&mut self, store: usize, changes: &mut dyn Iterator<Item = StateChange<'_>>, next: Offset)
-    -> Result<()>;
+    fn restore(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
+        self.apply(changes, &[(store, next)])
+    }
 
     /// The next changelog offset to read, as of the last `apply` or `restore` that is still there; `None` for a store that is new or kept in memory only.
     ///

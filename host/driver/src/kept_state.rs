@@ -122,15 +122,6 @@ impl TaskState for OpenState {
         lock(&self.state).apply(changes, offsets)
     }
 
-    fn restore(
-        &mut self,
-        store: usize,
-        changes: &mut dyn Iterator<Item = StateChange<'_>>,
-        next: Offset,
-    ) -> Result<()> {
-        lock(&self.state).restore(store, changes, next)
-    }
-
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {
         lock(&self.state).changelog_offset(store)
     }

@@ -119,7 +119,7 @@ impl OpenTask {
         self.database.as_deref()
     }
 
-    /// What a store of this task may keep in its load.
+    /// What the stores of this task may keep in their loads together.
     pub fn load_bytes_max(&self) -> usize {
         self.all.load_bytes_max / self.all.lock().len().max(1)
     }

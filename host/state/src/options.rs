@@ -176,7 +176,7 @@ fn store_family_options(budget: MemoryBudget, cache: &Cache) -> Options {
 }
 
 fn load_file_options(budget: MemoryBudget, cache: &Cache) -> Options {
-    let mut options = store_family_options(budget, cache);
+    let mut options = family_options(budget, cache);
     // Most of them lie over others and are rewritten soon, as level 0 is.
     options.set_compression_per_level(&[]);
     options.set_compression_type(DBCompressionType::None);

@@ -159,7 +159,8 @@ impl TaskState for RocksTaskState {
         let Store { load, loaded, .. } = &mut self.stores[store];
         changes.for_each(|change| load.push(change.key, change.value));
         *loaded = Some(next);
-        if load.byte_len() >= self.open.load_bytes_max() { self.finish_load(store) } else { Ok(()) }
+        let is_full = load.byte_len() >= self.open.load_bytes_max() / self.stores.len();
+        if is_full { self.finish_load(store) } else { Ok(()) }
     }
 
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {

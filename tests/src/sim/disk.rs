@@ -26,18 +26,23 @@ pub struct Image {
     pub ahead: BTreeMap<usize, Offset>,
 }
 
-/// What a restore has read of one store and not given to the disk.
-#[derive(Clone, Debug)]
-struct Load {
-    store: usize,
-    changes: Vec<(usize, Vec<u8>, Option<Vec<u8>>)>,
-    next: Offset,
-}
-
 #[derive(Clone, Debug)]
 struct Batch {
     changes: Vec<(usize, Vec<u8>, Option<Vec<u8>>)>,
     offsets: Vec<(usize, Offset)>,
+}
+
+impl Batch {
+    fn new(changes: &mut dyn Iterator<Item = StateChange<'_>>, offsets: &[(usize, Offset)]) -> Self {
+        let owned = |change: StateChange<'_>| (change.store, change.key.to_vec(), change.value.map(<[u8]>::to_vec));
+        Self { changes: changes.map(owned).collect(), offsets: offsets.to_vec() }
+    }
+
+    fn apply_to(&self, memory: &mut InMemoryTaskState) -> Result<()> {
+        let mut changes =
+            self.changes.iter().map(|(store, key, value)| StateChange { store: *store, key, value: value.as_deref() });
+        memory.apply(&mut changes, &self.offsets)
+    }
 }
 
 impl Image {
@@ -63,15 +68,15 @@ struct TaskFiles {
     live: Image,
     flushed: Image,
     unflushed: Vec<Batch>,
-    /// What restores have read and not given to the disk; gone when the task is closed.
-    loads: Vec<Load>,
+    /// What restores have read of a store, up to an offset, and not given to the disk; gone when the task is closed.
+    loads: Vec<(usize, Offset, Batch)>,
 }
 
 impl TaskFiles {
     /// The next changelog offset to read.
     fn reached(&self, store: usize) -> Option<Offset> {
-        let load = self.loads.iter().rfind(|load| load.store == store);
-        load.map(|load| load.next).or_else(|| self.live.offsets.get(store).copied().flatten())
+        let load = self.loads.iter().rfind(|(of, ..)| *of == store);
+        load.map(|(_, next, _)| *next).or_else(|| self.live.offsets.get(store).copied().flatten())
     }
 }
 
@@ -236,16 +241,11 @@ impl SimulatedTaskState {
     /// not; the offset comes after them, and lasts when it is flushed.
     fn finish_loads(&mut self) -> Result<()> {
         let loads = self.disk.files().tasks.get_mut(&self.task).map(|task| std::mem::take(&mut task.loads));
-        for Load { store, changes, next } in loads.unwrap_or_default() {
+        for (store, next, taken_in) in loads.unwrap_or_default() {
             self.fuse.step(RESTORE, Side::Before);
-            let taken_in = Batch { changes, offsets: Vec::new() };
             let offset = Batch { changes: Vec::new(), offsets: vec![(store, next)] };
-            let mut again = taken_in.changes.iter().map(|(store, key, value)| StateChange {
-                store: *store,
-                key,
-                value: value.as_deref(),
-            });
-            self.memory.apply(&mut again, &offset.offsets)?;
+            taken_in.apply_to(&mut self.memory)?;
+            offset.apply_to(&mut self.memory)?;
             if let Some(task) = self.disk.files().tasks.get_mut(&self.task) {
                 let keys: BTreeSet<_> = taken_in.changes.iter().map(|(store, key, _)| (store, key)).collect();
                 let mut unflushed = task.unflushed.iter().flat_map(|batch| &batch.changes);
@@ -300,12 +300,8 @@ impl TaskState for SimulatedTaskState {
     fn apply(&mut self, changes: &mut dyn Iterator<Item = StateChange<'_>>, offsets: &[(usize, Offset)]) -> Result<()> {
         let point = if self.fuse.is_restoring() { RESTORE } else { APPLY };
         self.fuse.step(point, Side::Before);
-        let changes: Vec<_> =
-            changes.map(|change| (change.store, change.key.to_vec(), change.value.map(<[u8]>::to_vec))).collect();
-        let batch = Batch { changes, offsets: offsets.to_vec() };
-        let mut again =
-            batch.changes.iter().map(|(store, key, value)| StateChange { store: *store, key, value: value.as_deref() });
-        self.memory.apply(&mut again, offsets)?;
+        let batch = Batch::new(changes, offsets);
+        batch.apply_to(&mut self.memory)?;
         let mut files = self.disk.files();
         files.trace.note(format_args!("disk: {} applies {} changes, {offsets:?}", self.task, batch.changes.len()));
         let Files { tasks, random, flush_permille, .. } = &mut *files;
@@ -327,10 +323,9 @@ impl TaskState for SimulatedTaskState {
         changes: &mut dyn Iterator<Item = StateChange<'_>>,
         next: Offset,
     ) -> Result<()> {
-        let changes =
-            changes.map(|change| (change.store, change.key.to_vec(), change.value.map(<[u8]>::to_vec))).collect();
+        let batch = Batch::new(changes, &[]);
         let mut files = self.disk.files();
-        files.tasks.entry(self.task).or_default().loads.push(Load { store, changes, next });
+        files.tasks.entry(self.task).or_default().loads.push((store, next, batch));
         let is_full = files.random.below(2) == 0;
         drop(files);
         if is_full { self.finish_loads() } else { Ok(()) }

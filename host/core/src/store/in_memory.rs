@@ -80,15 +80,6 @@ impl TaskState for InMemoryTaskState {
         Ok(())
     }
 
-    fn restore(
-        &mut self,
-        store: usize,
-        changes: &mut dyn Iterator<Item = StateChange<'_>>,
-        next: Offset,
-    ) -> Result<()> {
-        self.apply(changes, &[(store, next)])
-    }
-
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {
         Ok(self.offsets[store])
     }
@@ -172,15 +163,6 @@ impl TaskState for OpenState {
 
     fn apply(&mut self, changes: &mut dyn Iterator<Item = StateChange<'_>>, offsets: &[(usize, Offset)]) -> Result<()> {
         self.state.apply(changes, offsets)
-    }
-
-    fn restore(
-        &mut self,
-        store: usize,
-        changes: &mut dyn Iterator<Item = StateChange<'_>>,
-        next: Offset,
-    ) -> Result<()> {
-        self.state.restore(store, changes, next)
     }
 
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>> {

@@ -508,8 +508,8 @@ impl ActiveTask {
     ///
     /// When a changelog can't be read.
     pub fn resume(&mut self, reader: &mut dyn ChangelogReader) -> Result<(), TaskFailure> {
-        if self.restore.is_some() {
-            self.restore = Some(TaskRestore::start(self.id, &mut self.context.stores, reader)?);
+        if let Some(restore) = &mut self.restore {
+            restore.resume(&mut self.context.stores, reader)?;
             self.become_phase(TaskPhase::Restoring);
         } else {
             self.become_phase(TaskPhase::Running);

@@ -56,6 +56,16 @@ impl TaskRestore {
         Ok(restore)
     }
 
+    /// Begins again after [`Self::stop`], behind what was read. That still waits to be made complete, also when nothing is left to read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn resume(&mut self, stores: &mut Stores, reader: &mut dyn ChangelogReader) -> Result<()> {
+        *self = Self { restored: self.restored, ..Self::start(self.task, stores, reader)? };
+        Ok(())
+    }
+
     /// Applies what the reader has fetched, and tells whether all stores are complete.
     ///
     /// # Errors
@@ -82,8 +92,7 @@ impl TaskRestore {
             }
         }
         let done = self.pending.is_empty();
-        if done {
-            // Also when nothing was left to read: a restore before this one may have been interrupted.
+        if done && self.restored > 0 {
             stores.state_mut().flush()?;
         }
         Ok(done)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use millstream_core::error::ProcessorFailure;
 use sha2::{Digest, Sha256};
-use wasmtime::Engine;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
@@ -33,7 +32,6 @@ pub struct Component {
 }
 
 struct Shared {
-    engine: Engine,
     ticker: Ticker,
     pre: InstancePre<HostState>,
     digest: Arc<str>,
@@ -67,7 +65,6 @@ impl Component {
         let predicate = exports("predicate").then(|| PredicateExportsIndices::new(&pre)).transpose();
         let key_selector = exports("key-selector").then(|| KeySelectorExportsIndices::new(&pre)).transpose();
         let shared = Shared {
-            engine: engine.clone(),
             ticker: runtime.ticker().clone(),
             pre,
             digest: format!("sha256:{hexadecimal}").into(),
@@ -216,7 +213,7 @@ impl Shared {
         granted: Vec<String>,
         bind: impl FnOnce(&mut Store<HostState>, &wasmtime::component::Instance) -> wasmtime::Result<B>,
     ) -> Result<(Instance, B), ProcessorFailure> {
-        Instance::new((&self.engine, &self.ticker), &self.pre, &self.digest, limits, log, granted, bind)
+        Instance::new(&self.ticker, &self.pre, &self.digest, limits, log, granted, bind)
     }
 
     /// Asks an instance, made for this only, what the component contains.

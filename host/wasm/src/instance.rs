@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use millstream_core::context::ContextSlot;
 use millstream_core::error::ProcessorFailure;
+use wasmtime::Store;
 use wasmtime::component::InstancePre;
-use wasmtime::{Engine, Store};
 
 use crate::failure::{Circumstances, classify, host_panic};
 use crate::imports::{HostState, Log};
@@ -27,7 +27,7 @@ pub(crate) struct Instance {
 impl Instance {
     /// Makes an instance, and lets `bind` find its exports.
     pub(crate) fn new<B>(
-        (engine, ticker): (&Engine, &Ticker),
+        ticker: &Ticker,
         pre: &InstancePre<HostState>,
         digest: &Arc<str>,
         limits: &InstanceLimits,
@@ -35,7 +35,7 @@ impl Instance {
         granted: Vec<String>,
         bind: impl FnOnce(&mut Store<HostState>, &wasmtime::component::Instance) -> wasmtime::Result<B>,
     ) -> Result<(Self, B), ProcessorFailure> {
-        let mut store = Store::new(engine, HostState::new(log, granted, limits));
+        let mut store = Store::new(pre.engine(), HostState::new(log, granted, limits));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
         store.set_max_component_handles(HANDLES_MAX);

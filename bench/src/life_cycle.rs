@@ -139,12 +139,11 @@ impl<'a> Subject<'a> {
     fn start(&mut self, group_protocol: &'static str) -> Result<Process> {
         self.application.group_protocol = group_protocol;
         let command = self.application.command(&self.bench.installed, self.engine, self.workload)?;
-        self.start_with(command, &[])
+        self.start_command(&command)
     }
 
-    fn start_with(&self, mut command: Command, variables: &[(&str, &str)]) -> Result<Process> {
-        command.envs(variables.iter().copied());
-        Process::start(&command, &self.bench.cores.engine, &self.application.directory.join("engine.log"))
+    fn start_command(&self, command: &Command) -> Result<Process> {
+        Process::start(command, &self.bench.cores.engine, &self.application.directory.join("engine.log"))
     }
 
     /// Waits until the output has so many records, control records included, and no more come.
@@ -204,8 +203,8 @@ impl<'a> Subject<'a> {
 
     /// Sends records at a slow pace; the median time of a commit, as the host tells it.
     fn commits(&mut self) -> Result<Run> {
-        let command = self.application.command(&self.bench.installed, self.engine, self.workload)?;
-        let process = self.start_with(command, &[("MILLSTREAM_LOG", "info,millstream_core=debug")])?;
+        let mut command = self.application.command(&self.bench.installed, self.engine, self.workload)?;
+        let process = self.start_command(command.env("MILLSTREAM_LOG", "info,millstream_core=debug"))?;
         let mut writer = Writer::new(&self.bench.cluster.bootstrap, &self.application.input)?;
         for _ in 0..COMMIT_PERIOD_PACES {
             self.send_with(&mut writer, COMMIT_RECORDS_A_PACE)?;
@@ -313,9 +312,8 @@ impl<'a> Subject<'a> {
 
 /// What a line of the log says of a commit.
 fn commit_seconds(line: &str) -> Option<f64> {
-    let (_, told) = line.split_once("\"took_us\":")?;
-    let digits: String = told.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse::<f64>().ok().map(|microseconds| microseconds / 1e6)
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(line.get("took_us")?.as_f64()? / 1e6)
 }
 
 /// How the Java programs say it.

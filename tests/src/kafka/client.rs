@@ -75,7 +75,7 @@ pub type TopicRecords = Vec<Vec<KafkaRecord>>;
 #[must_use]
 pub fn client_config(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", bootstrap);
+    config.set("bootstrap.servers", bootstrap).set("socket.timeout.ms", "20000");
     config
 }
 

@@ -53,7 +53,7 @@ fn each_command_has_its_help() {
 #[test]
 fn a_missing_tool_chain_is_named_with_the_command_that_installs_it() {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins");
-    for plugin in ["sessions", "parse-readings"] {
+    for plugin in ["sessions", "parse-readings", "words"] {
         let source = plugins.join(plugin).display().to_string();
         let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
         command.args(["build", &source]).env("PATH", "").env_remove("WASI_SDK_PATH");

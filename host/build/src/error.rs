@@ -90,15 +90,6 @@ pub enum Error {
         /// The command.
         command: String,
     },
-    /// There is no standard library to compile guests with.
-    #[error(
-        "no standard library for wasm32-unknown-unknown: run `rustup target add wasm32-unknown-unknown`, or, where \
-         rustup can't be used, `apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-19` ({tried})"
-    )]
-    NoStandardLibrary {
-        /// What was tried.
-        tried: String,
-    },
     /// The file is not WebAssembly.
     #[error("{} is no WebAssembly module: {reason}", path.display())]
     NotWasm {

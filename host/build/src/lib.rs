@@ -129,7 +129,7 @@ enum Form {
 /// Compiles the plugin in `directory`, or, for a workspace of Rust plugins, all of them.
 fn compile(language: Language, directory: &Path, may_install: bool, report: &mut dyn FnMut(&str)) -> Result<Vec<Made>> {
     let (path, form) = match language {
-        Language::Rust => return compile_rust(directory, report),
+        Language::Rust => return compile_rust(directory, may_install, report),
         Language::Go => (go::compile(directory, may_install, report)?, Form::Module),
         Language::JavaScript => (javascript::build(directory, may_install, report)?, Form::Component),
         Language::Python => (python::build(directory, may_install, report)?, Form::Component),
@@ -138,8 +138,8 @@ fn compile(language: Language, directory: &Path, may_install: bool, report: &mut
     Ok(vec![Made { name: name_of(directory), path, form, directory: directory.to_owned() }])
 }
 
-fn compile_rust(directory: &Path, report: &mut dyn FnMut(&str)) -> Result<Vec<Made>> {
-    let toolchain = Toolchain::find(directory, report)?;
+fn compile_rust(directory: &Path, may_install: bool, report: &mut dyn FnMut(&str)) -> Result<Vec<Made>> {
+    let toolchain = Toolchain::find(directory, may_install, report)?;
     report(&format!("compiling {} with {toolchain}", directory.display()));
     rust::compile(directory, &toolchain)
 }

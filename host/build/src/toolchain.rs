@@ -6,6 +6,8 @@
 //!    and the library has been compiled from them before,
 //! 3. rustup can add the target,
 //! 4. the library is compiled from those sources now, which takes about a minute, once.
+//!
+//! Where nothing does, Debian's packages can be installed for the fourth way.
 
 use std::env;
 use std::ffi::OsString;
@@ -13,13 +15,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::install::{self, Missing};
+use crate::language::Language;
 
 /// What guests are compiled for: no operating system, so no WASI either.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Where the compiler of a distribution is, when the one in the path is rustup's.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
+
+/// Debian's packages for the fourth way.
+const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 
 /// Linkers for Wasm by the names under which systems have them, the newest first.
 const LINKERS: [&str; 8] =
@@ -49,12 +56,19 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds one for the package in `directory`.
+    /// Finds one for the package in `directory`. With `may_install` what is missing is installed.
     ///
     /// # Errors
     ///
-    /// [`Error::NoStandardLibrary`], with what was tried and what can be done.
-    pub fn find(directory: &Path, report: &mut dyn FnMut(&str)) -> Result<Self> {
+    /// [`Error::Missing`](crate::Error::Missing), with what was tried and what can be done.
+    pub fn find(directory: &Path, may_install: bool, report: &mut dyn FnMut(&str)) -> Result<Self> {
+        install::find(may_install, report, || Self::find_installed(directory))
+    }
+
+    fn find_installed(directory: &Path) -> std::result::Result<Self, Missing> {
+        if !runs("cargo", directory) {
+            return Err(missing("cargo isn't there"));
+        }
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
         let sysroot = sysroot_of(Path::new(&rustc), directory);
         if sysroot.as_deref().is_some_and(has_target) {
@@ -71,24 +85,12 @@ impl Toolchain {
         {
             return Ok(found.clone());
         }
-        report(&format!("adding the target {TARGET} with rustup"));
-        let rustup = Command::new("rustup")
-            .args(["target", "add", TARGET])
-            .current_dir(directory)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .output();
-        let tried = match rustup {
-            Ok(output) if output.status.success() => {
-                return Ok(Self { standard_library: StandardLibrary::AddedByRustup });
-            }
-            Ok(output) => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                format!("rustup said: {}", said.trim().lines().last().unwrap_or("nothing"))
-            }
-            Err(_) => "there is no rustup".to_owned(),
+        let tried = match add_with_rustup(directory) {
+            Ok(()) => return Ok(Self { standard_library: StandardLibrary::AddedByRustup }),
+            Err(reason) => reason,
         };
-        from_source.ok_or(Error::NoStandardLibrary { tried })
+        let what = format!("there is no standard library for {TARGET}, and {tried}");
+        from_source.ok_or_else(|| missing(what))
     }
 
     fn has_compiled_before(&self) -> bool {
@@ -144,6 +146,26 @@ pub(crate) fn guest_directory() -> Option<PathBuf> {
     }
     let cache = not_empty("XDG_CACHE_HOME").or_else(|| Some(not_empty("HOME")?.join(".cache")))?;
     Some(cache.join("millstream").join("guest"))
+}
+
+fn missing(what: impl Into<String>) -> Missing {
+    let elsewhere = "install Rust from https://rustup.rs and run `rustup target add wasm32-unknown-unknown`";
+    Missing::in_packages(Language::Rust, what, &PACKAGES, elsewhere)
+}
+
+/// Says why not, where rustup can't; it tells its progress itself.
+fn add_with_rustup(directory: &Path) -> std::result::Result<(), &'static str> {
+    let mut rustup = Command::new("rustup");
+    match rustup.args(["target", "add", TARGET]).current_dir(directory).stdout(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err("rustup can't add it (its messages are above)"),
+        Err(_) => Err("there is no rustup"),
+    }
+}
+
+fn runs(tool: &str, directory: &Path) -> bool {
+    let version = Command::new(tool).arg("--version").current_dir(directory).output();
+    version.is_ok_and(|output| output.status.success())
 }
 
 fn sysroot_of(rustc: &Path, directory: &Path) -> Option<PathBuf> {

@@ -10,6 +10,8 @@ pub mod config;
 pub mod dev;
 pub mod failure;
 pub mod inspect_command;
+#[cfg(feature = "kafka")]
+mod memory;
 pub mod new_command;
 pub mod run_command;
 mod signals;

@@ -225,14 +225,20 @@ fn drive(index: u32, leave: bool, shared: &Shared, make: &MakeThread) -> anyhow:
 fn report(index: u32, rounds: u64, thread: &StreamThread, shared: &Shared) {
     let mut reports = lock(&shared.reports);
     let report = &mut reports[index as usize];
-    report.totals = thread.totals();
+    let (totals, caught_up, failed_tasks) = (thread.totals(), thread.is_caught_up(), thread.failed_tasks());
+    // An idle process wakes nobody ten times a second to say that nothing happened.
+    let is_news =
+        report.totals != totals || report.caught_up != caught_up || report.failed_tasks.len() != failed_tasks.len();
+    report.totals = totals;
     report.rounds = rounds;
-    report.caught_up = thread.is_caught_up();
-    if report.failed_tasks.len() != thread.failed_tasks().len() {
-        report.failed_tasks = thread.failed_tasks().clone();
+    report.caught_up = caught_up;
+    if report.failed_tasks.len() != failed_tasks.len() {
+        report.failed_tasks = failed_tasks.clone();
     }
     drop(reports);
-    shared.changed.notify_all();
+    if is_news {
+        shared.changed.notify_all();
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

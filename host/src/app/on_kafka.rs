@@ -19,6 +19,7 @@ use super::{Parts, outcome_of, tasks_of_thread};
 use crate::clock::SystemClock;
 use crate::config::{Application, GroupProtocol, Settings};
 use crate::failure::Failure;
+use crate::memory::IdleMemory;
 use crate::signals::drain_on_signal;
 use crate::supervisor::{MakeThread, Supervisor};
 
@@ -99,7 +100,15 @@ impl Cluster {
     fn watch(&self, supervisor: &mut Supervisor, mut resolved: Arc<ResolvedTopology>) -> Result<(), Failure> {
         let stop = supervisor.stop_handle();
         let mut looked_at = Instant::now();
-        while !stop.is_draining() && !supervisor.reports().iter().any(|report| report.ended) {
+        let mut memory = IdleMemory::new(looked_at);
+        loop {
+            let reports = supervisor.reports();
+            if stop.is_draining() || reports.iter().any(|report| report.ended) {
+                return Ok(());
+            }
+            memory.look(
+                reports.iter().map(|report| report.totals.records_processed + report.totals.records_restored).sum(),
+            );
             supervisor.wait_for_report(WATCH_INTERVAL);
             let is_stale = self.stale.load(Ordering::SeqCst);
             let interval = if is_stale { STALE_INTERVAL } else { self.config.topics_check_interval() };
@@ -121,7 +130,6 @@ impl Cluster {
                 }
             }
         }
-        Ok(())
     }
 
     /// The tasks for the cluster's topics as they are now; makes the internal topics that they need.

@@ -1,0 +1,73 @@
+//! Gives memory back to the system when there is nothing to do: what a burst of records has taken and freed stays with the C library's
+//! allocator otherwise, three quarters of an idle process (bench/LOG.md).
+
+use std::time::{Duration, Instant};
+
+/// How long nothing must have happened. What is given back must be asked for again, a page at a time.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// Watches how much was done, and gives memory back once when it is no more.
+#[derive(Debug)]
+pub struct IdleMemory {
+    done: u64,
+    since: Instant,
+    is_given_back: bool,
+}
+
+impl IdleMemory {
+    /// For a process that has done nothing yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { done: 0, since: now, is_given_back: false }
+    }
+
+    /// Notes that `done` records were processed or restored in all until `now`. Tells whether now is the moment to give memory back.
+    fn note(&mut self, done: u64, now: Instant) -> bool {
+        if done != self.done {
+            *self = Self { done, since: now, is_given_back: false };
+            return false;
+        }
+        let is_moment = !self.is_given_back && now.saturating_duration_since(self.since) >= QUIET;
+        self.is_given_back |= is_moment;
+        is_moment
+    }
+
+    /// Gives memory back if nothing was done for a while, given how many records were processed or restored in all.
+    pub fn look(&mut self, done: u64) {
+        if self.note(done, Instant::now()) {
+            give_back();
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the C library has no other interface; it may be called at any time, from any thread")]
+fn give_back() {
+    // SAFETY: it only returns pages to the system that no allocation lies on, and takes the allocator's own locks for it.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Other C libraries keep little.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_back() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_after_each_time_of_work() {
+        let start = Instant::now();
+        let mut memory = IdleMemory::new(start);
+        let mut at = |seconds: u64, done: u64| memory.note(done, start + Duration::from_secs(seconds));
+        assert!(!at(1, 10), "work");
+        assert!(!at(2, 10), "quiet, but not for long");
+        assert!(at(3, 10));
+        assert!(!at(9, 10), "it was given back already");
+        assert!(!at(10, 11), "work again");
+        assert!(!at(11, 11));
+        assert!(at(12, 11));
+    }
+}

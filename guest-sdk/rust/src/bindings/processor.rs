@@ -149,8 +149,8 @@ pub mod millstream {
         /// What a processor can do besides reading and writing stores: forward, schedule, and ask where and when it is.
         ///
         /// Where a function takes a `row`, it is the index of a record in the batch that is being processed; in a punctuation
-        /// the row is not looked at. A row that is not there, an unknown child, columns that disagree with each other and
-        /// anything done where it isn't possible (forwarding in `init`, say) are bugs of the plugin: the call traps, with a
+        /// the row is not looked at. A row that is not there, an index that no child has, columns that disagree with each other
+        /// and anything done where it isn't possible (forwarding in `init`, say) are bugs of the plugin: the call traps, with a
         /// text that says what was wrong.
         ///
         /// A call into the host costs about as much as copying a few hundred bytes, so what can be done once for a batch should
@@ -403,6 +403,48 @@ pub mod millstream {
                         unreachable!()
                     }
                     wit_import10(ptr0);
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The index of the node's child with that name, for `forward-to`, or none: its first place in `setup.children`.
+            /// Possible in any call; the answer never changes.
+            ///
+            /// The children that a processor needs are asked for in `init`: those are what `millstream inspect` and
+            /// `millstream check` tell.
+            #[allow(async_fn_in_trait)]
+            pub fn child(name: &str) -> ::core::option::Option<u32> {
+                unsafe {
+                    #[repr(align(4))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 8]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 8]);
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "millstream:processor/context@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "child"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result5 = match l3 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1.add(4).cast::<i32>();
+                                l4 as u32
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result5
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
@@ -2818,6 +2860,13 @@ mod _rt {
             self as i32
         }
     }
+    pub unsafe fn invalid_enum_discriminant<T>() -> T {
+        if cfg!(debug_assertions) {
+            panic!("invalid enum discriminant")
+        } else {
+            unsafe { core::hint::unreachable_unchecked() }
+        }
+    }
     pub fn as_i64<T: AsI64>(t: T) -> i64 {
         t.as_i64()
     }
@@ -2846,13 +2895,6 @@ mod _rt {
             String::from_utf8(bytes).unwrap()
         } else {
             unsafe { String::from_utf8_unchecked(bytes) }
-        }
-    }
-    pub unsafe fn invalid_enum_discriminant<T>() -> T {
-        if cfg!(debug_assertions) {
-            panic!("invalid enum discriminant")
-        } else {
-            unsafe { core::hint::unreachable_unchecked() }
         }
     }
     use core::fmt;
@@ -2977,59 +3019,60 @@ macro_rules! __export_plugin_processor_impl {
         #[cfg(target_arch = "wasm32")] #[unsafe (link_section =
         "component-type:wit-bindgen:0.61.1:millstream:processor@0.1.0:plugin-processor:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2329] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2353] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x92\x11\x01A\x02\x01\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xaa\x11\x01A\x02\x01\
 A\x0c\x01B\x05\x01p}\x01r\x07\x04keys\0\x08key-ends\0\x06values\0\x0avalue-ends\0\
 \x0atimestamps\0\x05nulls\0\x07headers\0\x04\0\x05batch\x03\0\x01\x01m\x02\x0bst\
 ream-time\x0fwall-clock-time\x04\0\x10punctuation-type\x03\0\x03\x03\0\x20millst\
 ream:processor/types@0.1.0\x05\0\x02\x03\0\0\x05batch\x02\x03\0\0\x10punctuation\
--type\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x05batch\x03\0\0\x02\x03\x02\x01\x02\x04\
+-type\x01B\x1e\x02\x03\x02\x01\x01\x04\0\x05batch\x03\0\0\x02\x03\x02\x01\x02\x04\
 \0\x10punctuation-type\x03\0\x02\x01r\x03\x05topics\x09partitionz\x06offsetx\x04\
 \0\x0frecord-metadata\x03\0\x04\x01p}\x01@\x02\x07records\x01\x04rows\x06\x01\0\x04\
 \0\x07forward\x01\x07\x01@\x03\x05childy\x07records\x01\x04rows\x06\x01\0\x04\0\x0a\
-forward-to\x01\x08\x01j\x01y\x01s\x01@\x02\x0binterval-msw\x04kind\x03\0\x09\x04\
-\0\x08schedule\x01\x0a\x01@\x03\x05startx\x0binterval-msw\x04kind\x03\0\x09\x04\0\
-\x0bschedule-at\x01\x0b\x01@\x01\x02idy\x01\0\x04\0\x06cancel\x01\x0c\x01@\x01\x03\
-rowy\0x\x04\0\x0bstream-time\x01\x0d\x01@\0\0x\x04\0\x0fwall-clock-time\x01\x0e\x01\
-k\x05\x01@\x01\x03rowy\0\x0f\x04\0\x08metadata\x01\x10\x01@\0\x01\0\x04\0\x06com\
-mit\x01\x11\x03\0\"millstream:processor/context@0.1.0\x05\x03\x01B,\x01q\x03\x0d\
-no-such-store\0\0\x0bnot-granted\0\0\x05other\x01s\0\x04\0\x05error\x03\0\0\x01p\
-}\x01r\x02\x05value\x02\x09timestampx\x04\0\x06stored\x03\0\x03\x01r\x02\x04keys\
-\x02\x08key-ends\x02\x04\0\x04keys\x03\0\x05\x01r\x04\x06values\x02\x0avalue-end\
-s\x02\x05nulls\x02\x0atimestamps\x02\x04\0\x06values\x03\0\x07\x01r\x06\x04keys\x02\
-\x08key-ends\x02\x06values\x02\x0avalue-ends\x02\x05nulls\x02\x0atimestamps\x02\x04\
-\0\x07entries\x03\0\x09\x01m\x02\x09ascending\x0adescending\x04\0\x05order\x03\0\
-\x0b\x04\0\x0fkey-value-store\x03\x01\x04\0\x06cursor\x03\x01\x01i\x0d\x01j\x01\x0f\
-\x01\x01\x01@\x01\x04names\0\x10\x04\0\x1c[static]key-value-store.open\x01\x11\x01\
-h\x0d\x01k\x04\x01@\x02\x04self\x12\x03key\x02\0\x13\x04\0\x1b[method]key-value-\
-store.get\x01\x14\x01k\x02\x01@\x04\x04self\x12\x03key\x02\x05value\x15\x09times\
-tampx\x01\0\x04\0\x1b[method]key-value-store.put\x01\x16\x01@\x03\x04self\x12\x03\
-key\x02\x09timestampx\0\x13\x04\0\x1e[method]key-value-store.delete\x01\x17\x01@\
-\x04\x04self\x12\x03key\x02\x05value\x02\x09timestampx\0\x13\x04\0%[method]key-v\
-alue-store.put-if-absent\x01\x18\x01@\x02\x04self\x12\x04keys\x06\0\x08\x04\0\x20\
-[method]key-value-store.get-many\x01\x19\x01@\x02\x04self\x12\x07entries\x0a\x01\
-\0\x04\0\x20[method]key-value-store.put-many\x01\x1a\x01i\x0e\x01@\x04\x04self\x12\
-\x06lowest\x15\x07highest\x15\x05order\x0c\0\x1b\x04\0\x1d[method]key-value-stor\
-e.range\x01\x1c\x01@\x03\x04self\x12\x06prefix\x02\x05order\x0c\0\x1b\x04\0\x1e[\
-method]key-value-store.prefix\x01\x1d\x01@\x01\x04self\x12\0w\x04\0+[method]key-\
-value-store.approximate-entries\x01\x1e\x01h\x0e\x01@\x02\x04self\x1f\x0bentries\
--maxy\0\x0a\x04\0\x13[method]cursor.next\x01\x20\x03\0\x20millstream:processor/s\
-tate@0.1.0\x05\x04\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
-\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x03log\x01\x02\
-\x03\0\x1emillstream:processor/log@0.1.0\x05\x05\x01B\x1a\x02\x03\x02\x01\x01\x04\
-\0\x05batch\x03\0\0\x02\x03\x02\x01\x02\x04\0\x10punctuation-type\x03\0\x02\x01o\
-\x02ss\x01p\x04\x01ps\x01r\x06\x09processors\x04nodes\x04tasks\x06config\x05\x08\
-children\x06\x06stores\x06\x04\0\x05setup\x03\0\x07\x01q\x05\x04skip\x01s\0\x0bd\
-ead-letter\x01s\0\x05retry\x01s\0\x05fatal\x01s\0\x05other\x01s\0\x04\0\x08react\
-ion\x03\0\x09\x01r\x02\x03rowy\x08reaction\x0a\x04\0\x07failure\x03\0\x0b\x01@\0\
-\0\x06\x04\0\x0aprocessors\x01\x0d\x01j\0\x01s\x01@\x01\x05setup\x08\0\x0e\x04\0\
-\x04init\x01\x0f\x01p\x0c\x01@\x01\x07records\x01\0\x10\x04\0\x07process\x01\x11\
-\x01j\0\x01\x0a\x01@\x03\x02idy\x04kind\x03\x09timestampx\0\x12\x04\0\x09punctua\
-te\x01\x13\x01@\0\x01\0\x04\0\x05close\x01\x14\x04\0$millstream:processor/proces\
-sor@0.1.0\x05\x06\x04\0+millstream:processor/plugin-processor@0.1.0\x04\0\x0b\x16\
-\x01\0\x10plugin-processor\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwi\
-t-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+forward-to\x01\x08\x01ky\x01@\x01\x04names\0\x09\x04\0\x05child\x01\x0a\x01j\x01\
+y\x01s\x01@\x02\x0binterval-msw\x04kind\x03\0\x0b\x04\0\x08schedule\x01\x0c\x01@\
+\x03\x05startx\x0binterval-msw\x04kind\x03\0\x0b\x04\0\x0bschedule-at\x01\x0d\x01\
+@\x01\x02idy\x01\0\x04\0\x06cancel\x01\x0e\x01@\x01\x03rowy\0x\x04\0\x0bstream-t\
+ime\x01\x0f\x01@\0\0x\x04\0\x0fwall-clock-time\x01\x10\x01k\x05\x01@\x01\x03rowy\
+\0\x11\x04\0\x08metadata\x01\x12\x01@\0\x01\0\x04\0\x06commit\x01\x13\x03\0\"mil\
+lstream:processor/context@0.1.0\x05\x03\x01B,\x01q\x03\x0dno-such-store\0\0\x0bn\
+ot-granted\0\0\x05other\x01s\0\x04\0\x05error\x03\0\0\x01p}\x01r\x02\x05value\x02\
+\x09timestampx\x04\0\x06stored\x03\0\x03\x01r\x02\x04keys\x02\x08key-ends\x02\x04\
+\0\x04keys\x03\0\x05\x01r\x04\x06values\x02\x0avalue-ends\x02\x05nulls\x02\x0ati\
+mestamps\x02\x04\0\x06values\x03\0\x07\x01r\x06\x04keys\x02\x08key-ends\x02\x06v\
+alues\x02\x0avalue-ends\x02\x05nulls\x02\x0atimestamps\x02\x04\0\x07entries\x03\0\
+\x09\x01m\x02\x09ascending\x0adescending\x04\0\x05order\x03\0\x0b\x04\0\x0fkey-v\
+alue-store\x03\x01\x04\0\x06cursor\x03\x01\x01i\x0d\x01j\x01\x0f\x01\x01\x01@\x01\
+\x04names\0\x10\x04\0\x1c[static]key-value-store.open\x01\x11\x01h\x0d\x01k\x04\x01\
+@\x02\x04self\x12\x03key\x02\0\x13\x04\0\x1b[method]key-value-store.get\x01\x14\x01\
+k\x02\x01@\x04\x04self\x12\x03key\x02\x05value\x15\x09timestampx\x01\0\x04\0\x1b\
+[method]key-value-store.put\x01\x16\x01@\x03\x04self\x12\x03key\x02\x09timestamp\
+x\0\x13\x04\0\x1e[method]key-value-store.delete\x01\x17\x01@\x04\x04self\x12\x03\
+key\x02\x05value\x02\x09timestampx\0\x13\x04\0%[method]key-value-store.put-if-ab\
+sent\x01\x18\x01@\x02\x04self\x12\x04keys\x06\0\x08\x04\0\x20[method]key-value-s\
+tore.get-many\x01\x19\x01@\x02\x04self\x12\x07entries\x0a\x01\0\x04\0\x20[method\
+]key-value-store.put-many\x01\x1a\x01i\x0e\x01@\x04\x04self\x12\x06lowest\x15\x07\
+highest\x15\x05order\x0c\0\x1b\x04\0\x1d[method]key-value-store.range\x01\x1c\x01\
+@\x03\x04self\x12\x06prefix\x02\x05order\x0c\0\x1b\x04\0\x1e[method]key-value-st\
+ore.prefix\x01\x1d\x01@\x01\x04self\x12\0w\x04\0+[method]key-value-store.approxi\
+mate-entries\x01\x1e\x01h\x0e\x01@\x02\x04self\x1f\x0bentries-maxy\0\x0a\x04\0\x13\
+[method]cursor.next\x01\x20\x03\0\x20millstream:processor/state@0.1.0\x05\x04\x01\
+B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\
+\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x03log\x01\x02\x03\0\x1emillstrea\
+m:processor/log@0.1.0\x05\x05\x01B\x1a\x02\x03\x02\x01\x01\x04\0\x05batch\x03\0\0\
+\x02\x03\x02\x01\x02\x04\0\x10punctuation-type\x03\0\x02\x01o\x02ss\x01p\x04\x01\
+ps\x01r\x06\x09processors\x04nodes\x04tasks\x06config\x05\x08children\x06\x06sto\
+res\x06\x04\0\x05setup\x03\0\x07\x01q\x05\x04skip\x01s\0\x0bdead-letter\x01s\0\x05\
+retry\x01s\0\x05fatal\x01s\0\x05other\x01s\0\x04\0\x08reaction\x03\0\x09\x01r\x02\
+\x03rowy\x08reaction\x0a\x04\0\x07failure\x03\0\x0b\x01@\0\0\x06\x04\0\x0aproces\
+sors\x01\x0d\x01j\0\x01s\x01@\x01\x05setup\x08\0\x0e\x04\0\x04init\x01\x0f\x01p\x0c\
+\x01@\x01\x07records\x01\0\x10\x04\0\x07process\x01\x11\x01j\0\x01\x0a\x01@\x03\x02\
+idy\x04kind\x03\x09timestampx\0\x12\x04\0\x09punctuate\x01\x13\x01@\0\x01\0\x04\0\
+\x05close\x01\x14\x04\0$millstream:processor/processor@0.1.0\x05\x06\x04\0+mills\
+tream:processor/plugin-processor@0.1.0\x04\0\x0b\x16\x01\0\x10plugin-processor\x03\
+\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-\
+bindgen-rust\x060.61.1";
         };
     };
 }
@@ -3042,49 +3085,50 @@ pub use __export_plugin_processor_impl as export_processor_world;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1999] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xa8\x0e\x01A\x02\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2023] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc0\x0e\x01A\x02\x01\
 A\x0a\x01B\x05\x01p}\x01r\x07\x04keys\0\x08key-ends\0\x06values\0\x0avalue-ends\0\
 \x0atimestamps\0\x05nulls\0\x07headers\0\x04\0\x05batch\x03\0\x01\x01m\x02\x0bst\
 ream-time\x0fwall-clock-time\x04\0\x10punctuation-type\x03\0\x03\x03\0\x20millst\
 ream:processor/types@0.1.0\x05\0\x02\x03\0\0\x05batch\x02\x03\0\0\x10punctuation\
--type\x01B\x1b\x02\x03\x02\x01\x01\x04\0\x05batch\x03\0\0\x02\x03\x02\x01\x02\x04\
+-type\x01B\x1e\x02\x03\x02\x01\x01\x04\0\x05batch\x03\0\0\x02\x03\x02\x01\x02\x04\
 \0\x10punctuation-type\x03\0\x02\x01r\x03\x05topics\x09partitionz\x06offsetx\x04\
 \0\x0frecord-metadata\x03\0\x04\x01p}\x01@\x02\x07records\x01\x04rows\x06\x01\0\x04\
 \0\x07forward\x01\x07\x01@\x03\x05childy\x07records\x01\x04rows\x06\x01\0\x04\0\x0a\
-forward-to\x01\x08\x01j\x01y\x01s\x01@\x02\x0binterval-msw\x04kind\x03\0\x09\x04\
-\0\x08schedule\x01\x0a\x01@\x03\x05startx\x0binterval-msw\x04kind\x03\0\x09\x04\0\
-\x0bschedule-at\x01\x0b\x01@\x01\x02idy\x01\0\x04\0\x06cancel\x01\x0c\x01@\x01\x03\
-rowy\0x\x04\0\x0bstream-time\x01\x0d\x01@\0\0x\x04\0\x0fwall-clock-time\x01\x0e\x01\
-k\x05\x01@\x01\x03rowy\0\x0f\x04\0\x08metadata\x01\x10\x01@\0\x01\0\x04\0\x06com\
-mit\x01\x11\x03\0\"millstream:processor/context@0.1.0\x05\x03\x01B,\x01q\x03\x0d\
-no-such-store\0\0\x0bnot-granted\0\0\x05other\x01s\0\x04\0\x05error\x03\0\0\x01p\
-}\x01r\x02\x05value\x02\x09timestampx\x04\0\x06stored\x03\0\x03\x01r\x02\x04keys\
-\x02\x08key-ends\x02\x04\0\x04keys\x03\0\x05\x01r\x04\x06values\x02\x0avalue-end\
-s\x02\x05nulls\x02\x0atimestamps\x02\x04\0\x06values\x03\0\x07\x01r\x06\x04keys\x02\
-\x08key-ends\x02\x06values\x02\x0avalue-ends\x02\x05nulls\x02\x0atimestamps\x02\x04\
-\0\x07entries\x03\0\x09\x01m\x02\x09ascending\x0adescending\x04\0\x05order\x03\0\
-\x0b\x04\0\x0fkey-value-store\x03\x01\x04\0\x06cursor\x03\x01\x01i\x0d\x01j\x01\x0f\
-\x01\x01\x01@\x01\x04names\0\x10\x04\0\x1c[static]key-value-store.open\x01\x11\x01\
-h\x0d\x01k\x04\x01@\x02\x04self\x12\x03key\x02\0\x13\x04\0\x1b[method]key-value-\
-store.get\x01\x14\x01k\x02\x01@\x04\x04self\x12\x03key\x02\x05value\x15\x09times\
-tampx\x01\0\x04\0\x1b[method]key-value-store.put\x01\x16\x01@\x03\x04self\x12\x03\
-key\x02\x09timestampx\0\x13\x04\0\x1e[method]key-value-store.delete\x01\x17\x01@\
-\x04\x04self\x12\x03key\x02\x05value\x02\x09timestampx\0\x13\x04\0%[method]key-v\
-alue-store.put-if-absent\x01\x18\x01@\x02\x04self\x12\x04keys\x06\0\x08\x04\0\x20\
-[method]key-value-store.get-many\x01\x19\x01@\x02\x04self\x12\x07entries\x0a\x01\
-\0\x04\0\x20[method]key-value-store.put-many\x01\x1a\x01i\x0e\x01@\x04\x04self\x12\
-\x06lowest\x15\x07highest\x15\x05order\x0c\0\x1b\x04\0\x1d[method]key-value-stor\
-e.range\x01\x1c\x01@\x03\x04self\x12\x06prefix\x02\x05order\x0c\0\x1b\x04\0\x1e[\
-method]key-value-store.prefix\x01\x1d\x01@\x01\x04self\x12\0w\x04\0+[method]key-\
-value-store.approximate-entries\x01\x1e\x01h\x0e\x01@\x02\x04self\x1f\x0bentries\
--maxy\0\x0a\x04\0\x13[method]cursor.next\x01\x20\x03\0\x20millstream:processor/s\
-tate@0.1.0\x05\x04\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
-\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x03log\x01\x02\
-\x03\0\x1emillstream:processor/log@0.1.0\x05\x05\x04\0Kmillstream:processor/plug\
-in-processor-with-all-of-its-exports-removed@0.1.0\x04\0\x0b6\x01\00plugin-proce\
-ssor-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\
-\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+forward-to\x01\x08\x01ky\x01@\x01\x04names\0\x09\x04\0\x05child\x01\x0a\x01j\x01\
+y\x01s\x01@\x02\x0binterval-msw\x04kind\x03\0\x0b\x04\0\x08schedule\x01\x0c\x01@\
+\x03\x05startx\x0binterval-msw\x04kind\x03\0\x0b\x04\0\x0bschedule-at\x01\x0d\x01\
+@\x01\x02idy\x01\0\x04\0\x06cancel\x01\x0e\x01@\x01\x03rowy\0x\x04\0\x0bstream-t\
+ime\x01\x0f\x01@\0\0x\x04\0\x0fwall-clock-time\x01\x10\x01k\x05\x01@\x01\x03rowy\
+\0\x11\x04\0\x08metadata\x01\x12\x01@\0\x01\0\x04\0\x06commit\x01\x13\x03\0\"mil\
+lstream:processor/context@0.1.0\x05\x03\x01B,\x01q\x03\x0dno-such-store\0\0\x0bn\
+ot-granted\0\0\x05other\x01s\0\x04\0\x05error\x03\0\0\x01p}\x01r\x02\x05value\x02\
+\x09timestampx\x04\0\x06stored\x03\0\x03\x01r\x02\x04keys\x02\x08key-ends\x02\x04\
+\0\x04keys\x03\0\x05\x01r\x04\x06values\x02\x0avalue-ends\x02\x05nulls\x02\x0ati\
+mestamps\x02\x04\0\x06values\x03\0\x07\x01r\x06\x04keys\x02\x08key-ends\x02\x06v\
+alues\x02\x0avalue-ends\x02\x05nulls\x02\x0atimestamps\x02\x04\0\x07entries\x03\0\
+\x09\x01m\x02\x09ascending\x0adescending\x04\0\x05order\x03\0\x0b\x04\0\x0fkey-v\
+alue-store\x03\x01\x04\0\x06cursor\x03\x01\x01i\x0d\x01j\x01\x0f\x01\x01\x01@\x01\
+\x04names\0\x10\x04\0\x1c[static]key-value-store.open\x01\x11\x01h\x0d\x01k\x04\x01\
+@\x02\x04self\x12\x03key\x02\0\x13\x04\0\x1b[method]key-value-store.get\x01\x14\x01\
+k\x02\x01@\x04\x04self\x12\x03key\x02\x05value\x15\x09timestampx\x01\0\x04\0\x1b\
+[method]key-value-store.put\x01\x16\x01@\x03\x04self\x12\x03key\x02\x09timestamp\
+x\0\x13\x04\0\x1e[method]key-value-store.delete\x01\x17\x01@\x04\x04self\x12\x03\
+key\x02\x05value\x02\x09timestampx\0\x13\x04\0%[method]key-value-store.put-if-ab\
+sent\x01\x18\x01@\x02\x04self\x12\x04keys\x06\0\x08\x04\0\x20[method]key-value-s\
+tore.get-many\x01\x19\x01@\x02\x04self\x12\x07entries\x0a\x01\0\x04\0\x20[method\
+]key-value-store.put-many\x01\x1a\x01i\x0e\x01@\x04\x04self\x12\x06lowest\x15\x07\
+highest\x15\x05order\x0c\0\x1b\x04\0\x1d[method]key-value-store.range\x01\x1c\x01\
+@\x03\x04self\x12\x06prefix\x02\x05order\x0c\0\x1b\x04\0\x1e[method]key-value-st\
+ore.prefix\x01\x1d\x01@\x01\x04self\x12\0w\x04\0+[method]key-value-store.approxi\
+mate-entries\x01\x1e\x01h\x0e\x01@\x02\x04self\x1f\x0bentries-maxy\0\x0a\x04\0\x13\
+[method]cursor.next\x01\x20\x03\0\x20millstream:processor/state@0.1.0\x05\x04\x01\
+B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\
+\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x03log\x01\x02\x03\0\x1emillstrea\
+m:processor/log@0.1.0\x05\x05\x04\0Kmillstream:processor/plugin-processor-with-a\
+ll-of-its-exports-removed@0.1.0\x04\0\x0b6\x01\00plugin-processor-with-all-of-it\
+s-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-compone\
+nt\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -11,7 +11,7 @@ use wasmtime::component::InstancePre;
 use crate::exports::key_selector::{KeySelectorExports, KeySelectorExportsIndices};
 use crate::exports::predicate::{PredicateExports, PredicateExportsIndices};
 use crate::exports::processor::{ProcessorExports, ProcessorExportsIndices};
-use crate::imports::{HostState, INTERFACES, Log, Origin, PACKAGE, VERSION, interface, is_wasi};
+use crate::imports::{Granted, HostState, INTERFACES, Log, Origin, PACKAGE, VERSION, interface, is_wasi};
 use crate::instance::Instance;
 use crate::limits::{InstanceLimits, NAME_BYTES_MAX, NAMES_MAX};
 use crate::load_error::LoadError;
@@ -169,7 +169,7 @@ impl Component {
         &self,
         limits: &InstanceLimits,
         log: Log,
-        granted: Vec<String>,
+        granted: Granted,
     ) -> Result<(Instance, ProcessorExports), ProcessorFailure> {
         let Shared { processor, .. } = &*self.shared;
         self.shared.instantiate(limits, log, granted, |store, live| loaded(processor.as_ref())?.load(store, live))
@@ -181,7 +181,8 @@ impl Component {
         log: Log,
     ) -> Result<(Instance, PredicateExports), ProcessorFailure> {
         let Shared { predicate, .. } = &*self.shared;
-        self.shared.instantiate(limits, log, Vec::new(), |store, live| loaded(predicate.as_ref())?.load(store, live))
+        self.shared
+            .instantiate(limits, log, Granted::default(), |store, live| loaded(predicate.as_ref())?.load(store, live))
     }
 
     pub(crate) fn instantiate_key_selector(
@@ -190,7 +191,9 @@ impl Component {
         log: Log,
     ) -> Result<(Instance, KeySelectorExports), ProcessorFailure> {
         let Shared { key_selector, .. } = &*self.shared;
-        self.shared.instantiate(limits, log, Vec::new(), |store, live| loaded(key_selector.as_ref())?.load(store, live))
+        self.shared.instantiate(limits, log, Granted::default(), |store, live| {
+            loaded(key_selector.as_ref())?.load(store, live)
+        })
     }
 }
 
@@ -210,7 +213,7 @@ impl Shared {
         &self,
         limits: &InstanceLimits,
         log: Log,
-        granted: Vec<String>,
+        granted: Granted,
         bind: impl FnOnce(&mut Store<HostState>, &wasmtime::component::Instance) -> wasmtime::Result<B>,
     ) -> Result<(Instance, B), ProcessorFailure> {
         Instance::new(&self.ticker, &self.pre, &self.digest, limits, log, granted, bind)
@@ -225,7 +228,7 @@ impl Shared {
         let mut memory_bytes = 0;
         if let Some(indices) = &self.processor {
             let (mut instance, exports) = self
-                .instantiate(&limits, log(), Vec::new(), |store, live| indices.load(store, live))
+                .instantiate(&limits, log(), Granted::default(), |store, live| indices.load(store, live))
                 .map_err(failed)?;
             let exports = exports.millstream_processor_processor();
             memory_bytes = memory_bytes.max(instance.memory_bytes());
@@ -233,7 +236,7 @@ impl Shared {
         }
         if let Some(indices) = &self.predicate {
             let (mut instance, exports) = self
-                .instantiate(&limits, log(), Vec::new(), |store, live| indices.load(store, live))
+                .instantiate(&limits, log(), Granted::default(), |store, live| indices.load(store, live))
                 .map_err(failed)?;
             let exports = exports.millstream_processor_predicate();
             memory_bytes = memory_bytes.max(instance.memory_bytes());
@@ -241,7 +244,7 @@ impl Shared {
         }
         if let Some(indices) = &self.key_selector {
             let (mut instance, exports) = self
-                .instantiate(&limits, log(), Vec::new(), |store, live| indices.load(store, live))
+                .instantiate(&limits, log(), Granted::default(), |store, live| indices.load(store, live))
                 .map_err(failed)?;
             let exports = exports.millstream_processor_key_selector();
             memory_bytes = memory_bytes.max(instance.memory_bytes());

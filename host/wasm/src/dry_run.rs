@@ -11,10 +11,11 @@ use millstream_core::store::{InMemoryTaskState, StoreSettings, Stores};
 use millstream_core::topology::NodeIndex;
 
 use crate::component::Component;
+use crate::imports::Asked;
 use crate::limits::InstanceLimits;
 use crate::processor::{ProcessorSetup, WasmProcessor};
 
-/// How often a processor is tried with what it asked for before; each time shows at least one store more.
+/// How often a processor is tried with what it asked for before; each time shows at least one name more.
 const TRIES_MAX: usize = 32;
 
 /// What `init` did.
@@ -26,6 +27,10 @@ pub struct DryRun {
     pub stores: Vec<String>,
     /// The stores that it asked for and did not get.
     pub refused_stores: Vec<String>,
+    /// The children that it asked for by their names, and found.
+    pub children: Vec<String>,
+    /// The children that it asked for and did not find.
+    pub refused_children: Vec<String>,
     /// Bytes of its memory after `init`.
     pub memory_bytes: usize,
 }
@@ -54,19 +59,21 @@ impl DryRun {
         let children = setup.children.len();
         let mut processor = match WasmProcessor::new(component, limits, setup) {
             Ok(processor) => processor,
-            Err(failure) => {
-                let (stores, refused_stores) = (Vec::new(), Vec::new());
-                return Self { failure: Some(failure), stores, refused_stores, memory_bytes: 0 };
-            }
+            Err(failure) => return Self::ended(Some(failure), Asked::default(), Asked::default(), 0),
         };
         slot.enter(NodeIndex(0), Phase::Init, children, false, &RecordBatch::default());
         let failure = processor.init(&mut slot).err();
-        let (stores, refused_stores) = processor.asked_stores();
-        Self { failure, stores, refused_stores, memory_bytes: processor.memory_bytes() }
+        let (stores, children) = (processor.asked_stores().clone(), processor.asked_children().clone());
+        Self::ended(failure, stores, children, processor.memory_bytes())
     }
 
-    /// Calls `init` again and again with the stores that it asked for, until it begins or asks for nothing else: so it tells which
-    /// stores it names.
+    fn ended(failure: Option<ProcessorFailure>, stores: Asked, children: Asked, memory_bytes: usize) -> Self {
+        let (refused_stores, refused_children) = (stores.refused, children.refused);
+        Self { failure, stores: stores.found, refused_stores, children: children.found, refused_children, memory_bytes }
+    }
+
+    /// Calls `init` again and again with the stores and the children that it asked for, until it begins or asks for nothing else: so
+    /// it tells which ones it names.
     #[must_use]
     pub fn with_all_that_it_asks_for(component: &Component, processor: &str) -> Self {
         let mut setup = ProcessorSetup {
@@ -81,11 +88,19 @@ impl DryRun {
             let stores: Vec<_> = setup.stores.iter().map(|name| (name.clone(), true)).collect();
             let run = Self::of(component, &InstanceLimits::default(), setup.clone(), &stores);
             tried += 1;
-            let new: Vec<_> = run.refused_stores.iter().filter(|name| !setup.stores.contains(name)).cloned().collect();
-            if new.is_empty() || tried == TRIES_MAX {
+            let has_new_stores = grant(&mut setup.stores, &run.refused_stores);
+            let has_new_children = grant(&mut setup.children, &run.refused_children);
+            if !(has_new_stores || has_new_children) || tried == TRIES_MAX {
                 return run;
             }
-            setup.stores.extend(new);
         }
     }
+}
+
+/// Adds the names that were refused to those that are granted; says whether any of them is new.
+fn grant(granted: &mut Vec<String>, refused: &[String]) -> bool {
+    let before = granted.len();
+    let new: Vec<String> = refused.iter().filter(|name| !granted.contains(name)).cloned().collect();
+    granted.extend(new);
+    granted.len() > before
 }

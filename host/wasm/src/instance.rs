@@ -10,7 +10,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use crate::failure::{Circumstances, classify, host_panic};
-use crate::imports::{HostState, Log};
+use crate::imports::{Asked, Granted, HostState, Log};
 use crate::limits::{HANDLES_MAX, HOST_CALL_BYTES_MAX, InstanceLimits, TICK};
 use crate::ticker::Ticker;
 
@@ -32,7 +32,7 @@ impl Instance {
         digest: &Arc<str>,
         limits: &InstanceLimits,
         log: Log,
-        granted: Vec<String>,
+        granted: Granted,
         bind: impl FnOnce(&mut Store<HostState>, &wasmtime::component::Instance) -> wasmtime::Result<B>,
     ) -> Result<(Self, B), ProcessorFailure> {
         let mut store = Store::new(pre.engine(), HostState::new(log, granted, limits));
@@ -115,9 +115,14 @@ impl Instance {
         self.store.data().memory.bytes()
     }
 
-    /// The stores that it has opened, and those that it was refused.
-    pub(crate) fn asked_stores(&self) -> (Vec<String>, Vec<String>) {
-        self.store.data().state.asked()
+    /// The stores that it has asked for.
+    pub(crate) fn asked_stores(&self) -> &Asked {
+        self.store.data().state.names.asked()
+    }
+
+    /// The children that it has asked for.
+    pub(crate) fn asked_children(&self) -> &Asked {
+        self.store.data().children.asked()
     }
 
     /// The digest of its component.

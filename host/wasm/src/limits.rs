@@ -55,7 +55,8 @@ pub const RANDOM_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Frames of a guest's backtrace that are shown.
 pub const BACKTRACE_FRAMES_MAX: usize = 24;
 
-/// Processors or functions that a component may list, and the bytes of a name. Names become labels of metrics.
+/// Processors or functions that a component may list, stores or children that are remembered of those that it asks for, and the bytes
+/// of a name. Names become labels of metrics.
 pub const NAMES_MAX: usize = 1_000;
 /// See [`NAMES_MAX`].
 pub const NAME_BYTES_MAX: usize = 255;

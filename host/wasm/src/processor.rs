@@ -12,7 +12,7 @@ use crate::component::Component;
 use crate::exports::processor::ProcessorExports;
 use crate::exports::processor::exports::millstream::processor::processor as wire;
 use crate::exports::processor::millstream::processor::types;
-use crate::imports::{Log, Origin};
+use crate::imports::{Asked, Granted, Log, Origin};
 use crate::instance::Instance;
 use crate::limits::InstanceLimits;
 
@@ -59,7 +59,8 @@ impl WasmProcessor {
     ) -> Result<Self, ProcessorFailure> {
         let ProcessorSetup { application, plugin, node, task, .. } = &setup;
         let log = Log::new(Origin::new([application, plugin, node, task]));
-        let (instance, exports) = component.instantiate_processor(limits, log, setup.stores.clone())?;
+        let granted = Granted { stores: setup.stores.clone(), children: setup.children.clone() };
+        let (instance, exports) = component.instantiate_processor(limits, log, granted)?;
         Ok(Self { instance, exports, setup, headers: Vec::new() })
     }
 
@@ -68,9 +69,14 @@ impl WasmProcessor {
         self.instance.memory_bytes()
     }
 
-    /// The stores that it has opened, and those that it was refused.
-    pub(crate) fn asked_stores(&self) -> (Vec<String>, Vec<String>) {
+    /// The stores that it has asked for.
+    pub(crate) fn asked_stores(&self) -> &Asked {
         self.instance.asked_stores()
+    }
+
+    /// The children that it has asked for.
+    pub(crate) fn asked_children(&self) -> &Asked {
+        self.instance.asked_children()
     }
 
     fn answer(&self, reason: String) -> ProcessorFailure {

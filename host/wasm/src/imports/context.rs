@@ -1,10 +1,10 @@
-//! `context.wit`: forward, punctuations, time, metadata, commit.
+//! `context.wit`: forward, children, punctuations, time, metadata, commit.
 
 use millstream_core::context::{ForwardError, Phase, TaskContext};
 use millstream_core::processor::PunctuationType;
 use millstream_core::record::PackedColumns;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, WasmList};
+use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, WasmList, WasmStr};
 
 use super::{HostState, check_not_closing, no_context};
 use crate::failure::HostRefusal;
@@ -63,6 +63,10 @@ pub(super) fn add_to_linker(interface: &mut LinkerInstance<'_, HostState>) -> wa
     interface.func_wrap("forward-to", |store: Store<'_>, (child, batch, rows): (u32, Batch, WasmList<u8>)| {
         forward(store, Some(child as usize), &batch, &rows)
     })?;
+    interface.func_wrap("child", |mut store: Store<'_>, (name,): (WasmStr,)| {
+        let name = name.to_str(&store)?.into_owned();
+        Ok((child(store.data_mut(), &name)?,))
+    })?;
     interface.func_wrap("schedule", |mut store: Store<'_>, (interval, kind): (u64, Kind)| {
         schedule(store.data_mut(), None, interval, kind)
     })?;
@@ -109,6 +113,16 @@ fn forward(mut store: Store<'_>, child: Option<usize>, batch: &Batch, rows: &Was
         ForwardError::TooMuch => HostRefusal::limit(error),
         ForwardError::Columns(_) | ForwardError::Child { .. } | ForwardError::Phase(_) => HostRefusal::contract(error),
     })
+}
+
+/// Finds a child by its name.
+fn child(state: &mut HostState, name: &str) -> wasmtime::Result<Option<u32>> {
+    let phase = state.context()?.phase();
+    let index = state.children.index_of(name);
+    if phase == Phase::Init {
+        state.children.note(name, index.is_some());
+    }
+    Ok(index.map(|index| index as u32))
 }
 
 fn schedule(

@@ -5,6 +5,7 @@
 
 mod context;
 mod log;
+mod names;
 mod state;
 mod wasi;
 
@@ -16,6 +17,8 @@ use crate::limits::InstanceLimits;
 use crate::memory::MemoryLimiter;
 
 pub(crate) use log::{Log, Origin};
+use names::Names;
+pub(crate) use names::{Asked, Granted};
 pub(crate) use state::State;
 use wasi::Wasi;
 pub use wasi::grant as wasi_grant;
@@ -33,6 +36,8 @@ pub(crate) const INTERFACES: [&str; 4] = ["types", "context", "state", "log"];
 pub(crate) struct HostState {
     /// The task's context, for the time of a call that has one.
     pub(crate) context: Option<Box<TaskContext>>,
+    /// The node's children.
+    pub(crate) children: Names,
     pub(crate) state: State,
     pub(crate) log: Log,
     pub(crate) memory: MemoryLimiter,
@@ -41,9 +46,9 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    pub(crate) fn new(log: Log, granted: Vec<String>, limits: &InstanceLimits) -> Self {
-        let (state, memory) = (State::new(granted), MemoryLimiter::new(limits.memory_bytes_max));
-        Self { context: None, state, log, memory, wasi: None }
+    pub(crate) fn new(log: Log, granted: Granted, limits: &InstanceLimits) -> Self {
+        let (children, state) = (Names::new(granted.children), State::new(Names::new(granted.stores)));
+        Self { context: None, children, state, log, memory: MemoryLimiter::new(limits.memory_bytes_max), wasi: None }
     }
 
     /// What belonged to the call before is forgotten.

@@ -7,9 +7,10 @@ use millstream_core::store;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType, WasmList, WasmStr};
 
+use super::names::Names;
 use super::{HostState, check_not_closing, no_context};
 use crate::failure::HostRefusal;
-use crate::limits::{CURSORS_MAX, NAMES_MAX};
+use crate::limits::CURSORS_MAX;
 
 /// The guest's handle of a store; its number is the store's index in the task.
 enum KeyValueStore {}
@@ -102,23 +103,15 @@ impl From<Order> for store::Order {
 
 /// Which stores an instance may open, and the cursors of the call.
 pub(crate) struct State {
-    granted: Vec<String>,
-    /// What was opened and what was refused, for whoever tries a plugin.
-    opened: Vec<String>,
-    refused: Vec<String>,
+    /// The stores that it was granted.
+    pub(crate) names: Names,
     cursors: Vec<(u32, store::Cursor)>,
     last_cursor: u32,
 }
 
 impl State {
-    pub(super) fn new(granted: Vec<String>) -> Self {
-        let (opened, refused, cursors) = (Vec::new(), Vec::new(), Vec::new());
-        Self { granted, opened, refused, cursors, last_cursor: 0 }
-    }
-
-    /// The stores that the guest has opened, and those that it was refused.
-    pub(crate) fn asked(&self) -> (Vec<String>, Vec<String>) {
-        (self.opened.clone(), self.refused.clone())
+    pub(super) fn new(names: Names) -> Self {
+        Self { names, cursors: Vec::new(), last_cursor: 0 }
     }
 
     /// Closes the cursors that the call has left open.
@@ -156,16 +149,14 @@ fn open(state: &mut HostState, name: &str) -> wasmtime::Result<(Result<Resource<
     let (context, state) = state.context_and_state()?;
     let opened = if context.phase() != Phase::Init {
         Err(OpenError::Other("stores are opened in `init`".to_owned()))
-    } else if !state.granted.iter().any(|granted| granted == name) {
+    } else if state.names.index_of(name).is_none() {
         Err(if context.stores.index_of(name).is_some() { OpenError::NotGranted } else { OpenError::NoSuchStore })
     } else {
         let index = context.stores.index_of(name).map(|index| Resource::new_own(index as u32));
         index.ok_or_else(|| OpenError::Other("it is no key-value store of this task".to_owned()))
     };
-    let asked = if opened.is_ok() { &mut state.opened } else { &mut state.refused };
-    // A guest that asks for ever must not fill the host's memory.
-    if asked.len() < NAMES_MAX && !asked.iter().any(|before| before == name) {
-        asked.push(name.to_owned());
+    if context.phase() == Phase::Init {
+        state.names.note(name, opened.is_ok());
     }
     Ok((opened,))
 }

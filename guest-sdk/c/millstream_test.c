@@ -290,6 +290,16 @@ void ms_import_forward(const void *keys, size_t keys_length, const void *key_end
 
 void ms_import_forward_to(const ms_forward_to_arguments *arguments) { forwarded(arguments->child, &arguments->batch); }
 
+void ms_import_child(const void *name, size_t name_length, ms_child_answer *answer) {
+    current->calls++;
+    *answer = (ms_child_answer){.is_some = 0};
+    for (size_t index = 0; index < current->children_count && !answer->is_some; index++) {
+        if (ms_equal(ms_string(current->children[index]), ms_bytes_of(name, name_length))) {
+            *answer = (ms_child_answer){.is_some = 1, .index = (uint32_t)index};
+        }
+    }
+}
+
 static int64_t now(uint32_t type) { return type == MS_STREAM_TIME ? current->stream_time : current->wall_clock_time; }
 
 static void schedule(bool has_start, int64_t start, uint64_t interval_ms, uint32_t type, ms_schedule_answer *answer) {

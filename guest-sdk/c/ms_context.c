@@ -200,13 +200,13 @@ ms_status ms_required_config(const ms_setup *setup, const char *key, const char 
 }
 
 ms_status ms_find_child(const ms_setup *setup, const char *name, ms_child *child) {
-    for (size_t index = 0; index < setup->children_count; index++) {
-        if (strcmp(setup->children[index], name) == 0) {
-            child->index = (uint32_t)index;
-            return MS_OK;
-        }
+    ms_child_answer answer;
+    ms_import_child(name, strlen(name), &answer);
+    if (!answer.is_some) {
+        return ms_fatal(setup->context, "there is no child `%s`: name one of the node's children as input", name);
     }
-    return ms_fatal(setup->context, "there is no child `%s`: name one of the node's children as input", name);
+    child->index = answer.index;
+    return MS_OK;
 }
 
 /* === Records, batches and punctuations === */

@@ -32,6 +32,12 @@ typedef struct ms_stored_answer {
     } stored;
 } ms_stored_answer;
 
+/* option<u32> */
+typedef struct ms_child_answer {
+    uint8_t is_some;
+    uint32_t index;
+} ms_child_answer;
+
 /* result<u32, string> */
 typedef struct ms_schedule_answer {
     uint8_t is_error;
@@ -77,6 +83,7 @@ void ms_import_forward(const void *keys, size_t keys_length, const void *key_end
                        const void *timestamps, size_t timestamps_length, const void *nulls, size_t nulls_length,
                        const void *headers, size_t headers_length, const void *rows, size_t rows_length);
 MS_IMPORT("context", "forward-to") void ms_import_forward_to(const ms_forward_to_arguments *arguments);
+MS_IMPORT("context", "child") void ms_import_child(const void *name, size_t name_length, ms_child_answer *answer);
 MS_IMPORT("context", "schedule") void ms_import_schedule(uint64_t interval_ms, uint32_t type, ms_schedule_answer *answer);
 MS_IMPORT("context", "schedule-at")
 void ms_import_schedule_at(int64_t start, uint64_t interval_ms, uint32_t type, ms_schedule_answer *answer);

@@ -1,7 +1,5 @@
 package millstream
 
-import "slices"
-
 // Setup is what a processor is told when it begins, and the Context to schedule punctuations with.
 type Setup struct {
 	*Context
@@ -33,11 +31,11 @@ func (s *Setup) RequiredConfig(key string) (string, error) {
 
 // Child is the node below this one with that name, for Context.ForwardTo.
 func (s *Setup) Child(name string) (Child, error) {
-	index := slices.Index(s.Children, name)
-	if index < 0 {
+	index, found := s.host.Child(name)
+	if !found {
 		return Child{}, Fatal("there is no child `%s`, but %q: name one of them as input", name, s.Children)
 	}
-	return Child{index}, nil
+	return Child{int(index)}, nil
 }
 
 // Store opens a store of the node: there must be one of that name, and the node must have been granted it.

@@ -19,6 +19,7 @@ const punctuationsMax = 1000
 
 // standIn is the host of a processor under test.
 type standIn struct {
+	children  []string
 	stores    map[string]*store
 	forwarded []forwardCall
 	schedules []schedule
@@ -82,6 +83,12 @@ func (h *standIn) Forward(child int, batch *host.Batch, rows []uint32) {
 		Values: slices.Clone(batch.Values), ValueEnds: slices.Clone(batch.ValueEnds),
 		Timestamps: slices.Clone(batch.Timestamps), Nulls: slices.Clone(batch.Nulls), Headers: slices.Clone(batch.Headers),
 	}})
+}
+
+func (h *standIn) Child(name string) (index uint32, found bool) {
+	h.calls++
+	at := slices.Index(h.children, name)
+	return uint32(at), at >= 0
 }
 
 func (h *standIn) Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32) (uint32, error) {

@@ -95,6 +95,7 @@ func (p *Processor) Begin(t testing.TB) *Processor {
 
 // TryBegin begins it; the error is the processor's.
 func (p *Processor) TryBegin() (err error) {
+	p.host.children = p.setup.Children
 	p.called(func() { p.running, err = bridge.Begin(p.setup, p.host, p.new) })
 	return err
 }

@@ -37,8 +37,8 @@ export class Setup {
 
     /** The node below this one with that name, for `context.forwardTo`. */
     child(name) {
-        const index = this.children.indexOf(name);
-        if (index < 0) {
+        const index = this._context._host.child(name);
+        if (index == null) {
             throw new Fatal(
                 `there is no child \`${name}\`, but ${JSON.stringify(this.children)}: name one of them as input`,
             );

@@ -10,6 +10,7 @@ const NOTHING = new Uint8Array();
 
 export class StandIn {
     constructor() {
+        this.children = [];
         /** By name; each a map of binary keys to `{ value: Uint8Array, timestamp }`. */
         this.stores = new Map();
         this.forwarded = [];
@@ -81,6 +82,12 @@ export class StandIn {
             throw new RangeError("the columns of a batch disagree");
         }
         this.forwarded.push({ child, columns });
+    }
+
+    child(name) {
+        this.calls++;
+        const index = this.children.indexOf(name);
+        return index < 0 ? null : index;
     }
 
     schedule(interval, kind) {

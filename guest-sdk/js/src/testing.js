@@ -31,7 +31,7 @@ export class TestProcessor {
     /** Begins the processor; throws what its constructor throws. Stream time is -1, wall-clock time 0. */
     constructor(Processor, { config = {}, children = ["child"], stores = [], entries = {} } = {}) {
         logTo((level, message) => this.#host.logged.push(`${level}: ${message}`));
-        this.#children = children;
+        this.#children = this.#host.children = children;
         for (const name of [...stores, ...Object.keys(entries)]) this.#host.stores.set(name, new Map());
         for (const [name, pairs] of Object.entries(entries)) {
             for (const [key, value] of pairs) this.put(name, key, value);

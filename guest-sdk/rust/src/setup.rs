@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::context::{Child, Context};
 use crate::error::{Error, Result};
+use crate::host;
 use crate::store::KeyValueStore;
 
 /// What a processor is told when it begins, and the [`Context`] to schedule punctuations and open stores with.
@@ -69,8 +70,7 @@ impl Setup<'_> {
     ///
     /// When there is none; the message names those there are.
     pub fn child(&self, name: &str) -> Result<Child> {
-        let found = self.children.iter().position(|child| child == name);
-        found.map(|index| Child(index as u32)).ok_or_else(|| {
+        host::child(name).map(Child).ok_or_else(|| {
             Error::fatal(format_args!("there is no child `{name}`, but {:?}: name one of them as input", self.children))
         })
     }

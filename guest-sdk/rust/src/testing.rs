@@ -140,6 +140,7 @@ impl<P: Processor> TestProcessor<P> {
     ///
     /// As `init` answers.
     pub fn begin(mut self) -> Result<Self> {
+        host::set_children(&self.children);
         let setup = SetupOnWire {
             processor: "processor".to_owned(),
             node: "node".to_owned(),

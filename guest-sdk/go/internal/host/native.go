@@ -11,6 +11,7 @@ import (
 // Context is wit/context.wit. What it returns lives in the host's arena, until the call into the plugin returns.
 type Context interface {
 	Forward(child int, batch *Batch, rows []uint32)
+	Child(name string) (index uint32, found bool)
 	Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32) (uint32, error)
 	Cancel(id uint32)
 	StreamTime(row uint32) int64

@@ -23,6 +23,10 @@ func contextForward(keys unsafe.Pointer, keysLen uint32, keyEnds unsafe.Pointer,
 //go:noescape
 func contextForwardTo(arguments unsafe.Pointer)
 
+//go:wasmimport millstream:processor/context@0.1.0 child
+//go:noescape
+func contextChild(name unsafe.Pointer, nameLen uint32, answer unsafe.Pointer)
+
 //go:wasmimport millstream:processor/context@0.1.0 schedule
 //go:noescape
 func contextSchedule(intervalMs uint64, kind uint32, answer unsafe.Pointer)
@@ -161,6 +165,12 @@ func (Context) Forward(child int, batch *Batch, rows []uint32) {
 var forwardTo [17]uint32
 
 func address(pointer unsafe.Pointer) uint32 { return uint32(uintptr(pointer)) }
+
+// Child is the import of that name.
+func (Context) Child(name string) (index uint32, found bool) {
+	contextChild(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), answerAt())
+	return answer[1], answer[0]&0xff != 0
+}
 
 // Schedule is the import of that name.
 func (Context) Schedule(start int64, hasStart bool, intervalMs uint64, kind uint32) (uint32, error) {

@@ -113,6 +113,9 @@ class Host(Protocol):
     def forward(self, child: int | None, columns: Columns, rows: bytes, /) -> None:
         """Forwards to one child, or to all."""
 
+    def child(self, name: str, /) -> int | None:
+        """The index of the child with that name."""
+
     def schedule(self, start: int | None, interval_ms: int, kind: str, /) -> int:
         """Schedules a punctuation; raises ValueError with the host's text."""
 

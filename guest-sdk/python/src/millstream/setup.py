@@ -65,9 +65,10 @@ class Setup:
 
     def child(self, name: str) -> Child:
         """The node below this one with that name, for `Context.forward_to`."""
-        if name not in self.children:
+        index = self._context._host.child(name)
+        if index is None:
             raise Fatal(f"there is no child `{name}`, but {list(self.children)}: name one of them as input")
-        return Child(self.children.index(name), name)
+        return Child(index, name)
 
     @overload
     def store(self, name: str) -> KeyValueStore[bytes | str, bytes]: ...

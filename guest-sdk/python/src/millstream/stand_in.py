@@ -27,6 +27,7 @@ class StandIn:
     """One host, for one test."""
 
     def __init__(self) -> None:
+        self.children: list[str] = []
         self.stores: dict[str, dict[bytes, StandInStored]] = {}
         self.forwarded: list[tuple[int | None, Columns]] = []
         self.schedules: list[_Schedule] = []
@@ -83,6 +84,11 @@ class StandIn:
         if not agrees or len(rows) not in (0, length * 4):
             raise ValueError("the columns of a batch disagree")
         self.forwarded.append((child, columns))
+
+    def child(self, name: str) -> int | None:
+        """Finds a child."""
+        self.calls += 1
+        return self.children.index(name) if name in self.children else None
 
     def schedule(self, start: int | None, interval_ms: int, kind: str) -> int:
         """Schedules a punctuation."""

@@ -58,7 +58,7 @@ class TestProcessor:
     ) -> None:
         """Begins the processor; raises what its `__init__` raises."""
         self._host = StandIn()
-        self._children = list(children)
+        self._children = self._host.children = list(children)
         for store in stores:
             self._host.stores[store] = {}
         log_to(lambda level, message: self._host.logged.append(f"{level}: {message}"))

@@ -23,6 +23,10 @@ pub(crate) fn forward(child: Option<u32>, columns: &OwnedColumns, rows: &[u8]) {
     }
 }
 
+pub(crate) fn child(name: &str) -> Option<u32> {
+    context::child(name)
+}
+
 pub(crate) fn schedule(start: Option<i64>, interval_ms: u64, kind: PunctuationType) -> Result<u32, String> {
     let kind = match kind {
         PunctuationType::StreamTime => types::PunctuationType::StreamTime,

@@ -25,6 +25,7 @@ struct Schedule {
 
 #[derive(Default)]
 struct Host {
+    children: Vec<String>,
     stores: BTreeMap<String, Store>,
     forwarded: Vec<(Option<u32>, OwnedColumns)>,
     schedules: Vec<Schedule>,
@@ -63,6 +64,10 @@ pub(super) fn reset() {
 
 pub(super) fn add_store(name: &str) {
     with(|host| host.stores.insert(name.to_owned(), Store::new()));
+}
+
+pub(super) fn set_children(names: &[String]) {
+    with(|host| host.children = names.to_vec());
 }
 
 pub(super) fn take_records(timestamps: impl Iterator<Item = Timestamp>) {
@@ -144,6 +149,10 @@ pub(crate) fn forward(child: Option<u32>, columns: &OwnedColumns, rows: &[u8]) {
         assert!(rows.is_empty() || rows.len() == columns.len() * 4, "as many rows as records");
         host.forwarded.push((child, columns.clone()));
     });
+}
+
+pub(crate) fn child(name: &str) -> Option<u32> {
+    called(|host| host.children.iter().position(|child| child == name).map(|index| index as u32))
 }
 
 pub(crate) fn schedule(start: Option<i64>, interval_ms: u64, kind: PunctuationType) -> Result<u32, String> {

@@ -34,6 +34,7 @@ _REACTIONS = {
 class WitHost:
     """The imports of the contract."""
 
+    child = staticmethod(wit_context.child)
     cancel = staticmethod(wit_context.cancel)
     stream_time = staticmethod(wit_context.stream_time)
     wall_clock_time = staticmethod(wit_context.wall_clock_time)

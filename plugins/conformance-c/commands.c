@@ -327,6 +327,11 @@ ms_status do_init(void *state, ms_setup *setup) {
         ms_store *other;
         MS_TRY(ms_open_store(setup, text, &other));
     }
+    text = ms_config(setup, "child");
+    if (text != NULL) {
+        ms_child child;
+        MS_TRY(ms_find_child(setup, text, &child));
+    }
     text = ms_config(setup, "schedule");
     if (text != NULL) {
         return schedule(self, split(setup->context, ms_format(setup->context, "schedule %s", text).data), setup->context);

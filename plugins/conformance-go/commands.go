@@ -47,6 +47,11 @@ func newCommands(setup *millstream.Setup) (millstream.Processor, error) {
 		}
 		c.stores[name] = store
 	}
+	if child, found := setup.Config["child"]; found {
+		if _, err := setup.Child(child); err != nil {
+			return nil, err
+		}
+	}
 	if words, found := setup.Config["schedule"]; found {
 		return c, c.time(strings.Split("schedule "+words, " "), setup.Context)
 	}

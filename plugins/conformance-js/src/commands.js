@@ -14,6 +14,7 @@ export class Commands {
         if (setup.config("fail-init")) throw new Fatal(setup.config("fail-init"));
         this.stores = new Map(setup.stores.map((name) => [name, setup.store(name)]));
         if (setup.config("open")) setup.store(setup.config("open"));
+        if (setup.config("child")) setup.child(setup.config("child"));
         this.children = setup.children.map((name) => setup.child(name));
         const settings = [...setup.settings]
             .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -41,6 +41,8 @@ class Commands(Processor):
         self.texts = {name: setup.store(name, keys=serdes.text, values=serdes.text) for name in setup.stores}
         if other := setup.config.get("open"):
             setup.store(other)
+        if child := setup.config.get("child"):
+            setup.child(child)
         self.punctuations: dict[str, Punctuation] = {}
         self.remembered = 0
         self.hoard: list[bytearray] = []

@@ -33,11 +33,14 @@ export class Commands implements Processor {
     private remembered = 0;
 
     constructor(setup: Setup) {
-        const [panicking, failing, other] = ["panic-init", "fail-init", "open"].map((key) => setup.config(key));
+        const [panicking, failing, other, child] = ["panic-init", "fail-init", "open", "child"].map((key) =>
+            setup.config(key),
+        );
         if (panicking) throw new Error(`boom: ${panicking}`);
         if (failing) throw new Fatal(failing);
         this.stores = new Map(setup.stores.map((name) => [name, setup.store(name)]));
         if (other) setup.store(other);
+        if (child) setup.child(child);
         this.children = setup.children.map((name) => setup.child(name));
         const settings = [...setup.settings]
             .sort(([a], [b]) => (a < b ? -1 : 1))

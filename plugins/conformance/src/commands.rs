@@ -31,6 +31,9 @@ impl Processor for Commands {
         if let Some(other) = setup.config("open").map(str::to_owned) {
             setup.store(&other)?;
         }
+        if let Some(child) = setup.config("child") {
+            setup.child(child)?;
+        }
         let names = setup.children().to_vec();
         let children = names.iter().map(|name| Ok((name.clone(), setup.child(name)?)));
         let children: BTreeMap<String, Child> = children.collect::<Result<_>>()?;

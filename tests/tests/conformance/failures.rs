@@ -137,6 +137,7 @@ fn init(plugin: &Plugin) {
         ("do", "fail-init", "nicht bereit", "nicht bereit"),
         ("do", "panic-init", "früh", "boom: früh"),
         ("do", "open", "nobody's", "nobody's"),
+        ("do", "child", "nobody's", "there is no child `nobody's`"),
         ("count", "store", "nobody's", "nobody's"),
         ("do", "schedule", "tick stream-time 0", ""),
     ];

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("a processor is told who and where it is", setup),
     ("a record is told where and when it is", metadata_and_times),
     ("children are chosen by name", children),
+    ("the children that are asked for in `init` are known", asked_children),
     ("the order across children is kept for a single record", order_across_children),
     ("a field lives as long as the instance", remember),
     ("a commit that is asked for comes soon", commit),
@@ -89,6 +90,17 @@ fn children(plugin: &Plugin) {
     stage.write("text", Some(b"v"));
     stage.run();
     stage.assert_sound();
+}
+
+fn asked_children(plugin: &Plugin) {
+    let there = plugin.try_init(("child", "right"), &["left", "right"]);
+    assert!(there.failure.is_none(), "{:?}", there.failure);
+    assert!(there.children.contains(&"right".to_owned()), "{:?}", there.children);
+    assert!(there.refused_children.is_empty(), "{:?}", there.refused_children);
+    let missing = plugin.try_init(("child", "nobody"), &["left", "right"]);
+    assert!(missing.failure.is_some_and(|failure| failure.reason.contains("there is no child `nobody`")));
+    assert!(!missing.children.contains(&"nobody".to_owned()), "{:?}", missing.children);
+    assert_eq!(missing.refused_children, ["nobody"]);
 }
 
 fn order_across_children(plugin: &Plugin) {

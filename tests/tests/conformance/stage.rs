@@ -13,7 +13,7 @@ use millstream_embedded::EmbeddedLog;
 use millstream_tests::driver::declare::{Draft, store};
 use millstream_tests::driver::log_lines::{LogLines, PLUGIN_TARGET};
 use millstream_tests::driver::{DriverOptions, TestRecord, TopologyDriver};
-use millstream_wasm::{Component, InstanceLimits, Runtime, RuntimeSettings, WasmPlugins};
+use millstream_wasm::{Component, DryRun, InstanceLimits, ProcessorSetup, Runtime, RuntimeSettings, WasmPlugins};
 use tracing::Metadata;
 
 pub const TASK: TaskId = TaskId { sub_topology: SubTopologyId(0), partition: 0 };
@@ -42,6 +42,17 @@ impl Plugin {
         let component =
             runtime.load_file(&built[0].path).unwrap_or_else(|error| panic!("plugins/{directory}: {error}"));
         Self { component }
+    }
+
+    /// What the processor `do` does in `init`, tried without a stage.
+    pub fn try_init(&self, config: (&str, &str), children: &[&str]) -> DryRun {
+        let setup = ProcessorSetup {
+            processor: "do".to_owned(),
+            config: [(config.0.to_owned(), config.1.to_owned())].into(),
+            children: children.iter().map(|child| (*child).to_owned()).collect(),
+            ..ProcessorSetup::default()
+        };
+        DryRun::of(&self.component, &generous(), setup, &[])
     }
 
     /// A stage with the node of `setting` on it, settled.

@@ -105,7 +105,9 @@ impl Check {
             write!(out, "  node `{node}`: {kind} `{function}` of plugin `{plugin}`")?;
             if let Some(run) = run {
                 let stores = if run.stores.is_empty() { "no store".to_owned() } else { quoted(&run.stores) };
-                write!(out, ", opens {stores}, takes {}", mebibytes(run.memory_bytes))?;
+                let children = if run.children.is_empty() { "no child".to_owned() } else { quoted(&run.children) };
+                let memory = mebibytes(run.memory_bytes);
+                write!(out, ", opens {stores}, names {children}, takes {memory}")?;
             }
             writeln!(out)?;
         }
@@ -128,6 +130,7 @@ fn to_json(check: Option<&Check>, mistakes: &Mistakes) -> Value {
             "function": function,
             "begins": run.as_ref().map(|run| run.failure.is_none()),
             "stores": run.as_ref().map(|run| &run.stores),
+            "children": run.as_ref().map(|run| &run.children),
             "memory-bytes": run.as_ref().map(|run| run.memory_bytes),
         })
     };

@@ -49,7 +49,7 @@ pub enum Command {
     /// Show the topology of an application.
     #[command(after_help = EXIT_CODES)]
     Topology(TopologyArgs),
-    /// Say what a component is: world, processors, stores, imports against what is granted.
+    /// Say what a component is: world, processors, stores, children, imports against what is granted.
     #[command(after_help = EXIT_CODES)]
     Inspect(InspectArgs),
     /// Build a plugin: a directory with its sources, or a core module, becomes a component.

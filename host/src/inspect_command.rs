@@ -92,6 +92,7 @@ impl Inspection {
             json!({
                 "name": name,
                 "stores": run.stores,
+                "children": run.children,
                 "begins": run.failure.is_none(),
                 "reason": run.failure.as_ref().map(|failure| failure.reason.clone()),
                 "memory-bytes": run.memory_bytes,
@@ -125,11 +126,16 @@ fn in_words(run: &DryRun) -> String {
         1 => format!("opens the store {}", quoted(&run.stores)),
         _ => format!("opens the stores {}", quoted(&run.stores)),
     };
+    let children = match run.children.len() {
+        0 => "names no child".to_owned(),
+        1 => format!("names the child {}", quoted(&run.children)),
+        _ => format!("names the children {}", quoted(&run.children)),
+    };
     match &run.failure {
-        None => stores,
+        None => format!("{stores}, {children}"),
         Some(failure) => {
             let reason = failure.reason.lines().next().unwrap_or_default();
-            format!("{stores}, and without a manifest says: {reason}")
+            format!("{stores}, {children}, and without a manifest says: {reason}")
         }
     }
 }

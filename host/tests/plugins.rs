@@ -67,11 +67,14 @@ fn expect(name: &str, said: &str) {
 #[test]
 fn a_plugin_is_described_in_plain_words_and_for_programs() {
     let mut all = String::new();
-    for name in ["words", "enrich", "functions", "get-put-forward", "fixture-init-error", "fixture-wasi"] {
+    let good =
+        ["words", "enrich", "functions", "get-put-forward", "fixture-children", "fixture-init-error", "fixture-wasi"];
+    for name in good {
         all += &said(&folder(), &["inspect", &component(name)], 0);
     }
     expect("inspect.txt", &all);
     let mut all = said(&folder(), &["inspect", &component("enrich"), "--format", "json"], 0);
+    all += &said(&folder(), &["inspect", &component("fixture-children"), "--format", "json"], 0);
     all += &said(&folder(), &["inspect", &component("fixture-wasi"), "--format", "json"], 0);
     expect("inspect-json.txt", &all);
 }

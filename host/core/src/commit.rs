@@ -7,11 +7,14 @@
 //! 2. The producer is flushed: every record of the transaction has an offset, or an error that ends the commit.
 //! 3. The consumed positions join the transaction with the group's metadata, and the transaction commits. From here on the work is
 //!    visible. (At-least-once: the positions are committed.)
-//! 4. Each task applies its changes and the changelog offsets that they reach to its state, in one write.
+//! 4. Each task applies its changes and the changelog offsets that they reach to its state, in one write; those of several commits
+//!    together, so that of a key that changes often only the last value is written.
 //! 5. The tasks acknowledge; the next transaction begins with the next record.
 //!
 //! The state never holds what is not committed. A crash before 3 leaves the state at the previous commit, and the transaction is
 //! aborted; a crash between 3 and 4 leaves the state behind its changelog, whose end is replayed.
+
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::id::TopicPartition;
@@ -28,6 +31,15 @@ pub enum ProcessingGuarantee {
     AtLeastOnce,
 }
 
+/// When states are given what was committed.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyPace {
+    /// The monotonic time.
+    pub now: Duration,
+    /// How long changes may wait since a state was given the last ones.
+    pub interval: Duration,
+}
+
 type Positions = Vec<(TopicPartition, CommittedOffset)>;
 
 /// Commits `tasks`, and returns the positions that were committed.
@@ -38,6 +50,7 @@ type Positions = Vec<(TopicPartition, CommittedOffset)>;
 pub fn commit(
     tasks: &mut [&mut ActiveTask],
     guarantee: ProcessingGuarantee,
+    pace: ApplyPace,
     consumer: &mut dyn Consumer,
     collector: &mut RecordCollector,
 ) -> Result<Positions> {
@@ -61,7 +74,7 @@ pub fn commit(
     }
     // 4. State.
     for task in tasks.iter_mut() {
-        task.apply_changes(collector)?;
+        task.apply_changes(collector, pace)?;
     }
     // 5. Acknowledge.
     for task in tasks.iter_mut() {

@@ -149,6 +149,7 @@ impl Default for DriverOptions {
     fn default() -> Self {
         let settings = StreamThreadSettings {
             commit_interval: Duration::ZERO,
+            apply_interval: Duration::ZERO,
             poll_timeout: Duration::ZERO,
             ..StreamThreadSettings::default()
         };

@@ -79,6 +79,8 @@ fn start(case: &Case, loaded: &Loaded, options: DriverOptions) -> Result<Topolog
     let Application { settings, topology, .. } = &loaded.application;
     let mut thread = settings.stream_thread.clone();
     thread.poll_timeout = Duration::ZERO;
+    // A case looks at the state itself.
+    thread.apply_interval = Duration::ZERO;
     if case.commit != CommitMode::Interval {
         thread.commit_interval = Duration::ZERO;
     }

@@ -112,9 +112,10 @@ fn settings(guarantee: ProcessingGuarantee, random: &mut Random) -> StreamThread
     let plugin = "brittle".to_owned();
     let dead_letters = random.permille(800) || policy == OnError::DeadLetter;
     let dead_letter_topics = dead_letters.then(|| (plugin.clone(), TopicName::from(DEAD_LETTERS)));
-    StreamThreadSettings {
+    let settings = StreamThreadSettings {
         guarantee,
         commit_interval: Duration::from_millis(random.pick(&[0, 1, 5, 20, 100])),
+        apply_interval: Duration::ZERO,
         task_idle_max: random.pick(&[None, Some(Duration::ZERO), Some(Duration::from_millis(20))]),
         buffered_records_max: random.within(1..=12),
         run_records_max: random.within(1..=8),
@@ -125,5 +126,8 @@ fn settings(guarantee: ProcessingGuarantee, random: &mut Random) -> StreamThread
         poll_timeout: Duration::from_millis(100),
         on_error: BTreeMap::from([(plugin, policy)]),
         dead_letter_topics: dead_letter_topics.into_iter().collect(),
-    }
+    };
+    // Not a random choice of its own, so that seeds go on to mean what they meant.
+    let apply_interval = Duration::from_millis([0, 10, 100, 1000][settings.run_records_max % 4]);
+    StreamThreadSettings { apply_interval, ..settings }
 }

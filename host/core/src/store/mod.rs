@@ -1,7 +1,7 @@
 //! State stores: what processors read and write, in front of a task's committed state.
 //!
-//! Each store has one [`WriteBuffer`]: writes since the last commit live there only, and the committed state behind it
-//! never holds anything uncommitted. Reads see the buffer first.
+//! Each store has one [`WriteBuffer`]: writes since the last commit live there only, and so do those of the last few commits.
+//! The state behind it never holds anything uncommitted. Reads see the buffer first.
 
 mod in_memory;
 mod scan;
@@ -11,4 +11,4 @@ mod write_buffer;
 pub use in_memory::{InMemoryStateDirectory, InMemoryTaskState};
 pub use scan::{Cursor, Order};
 pub use stores::{StoreError, StoreSettings, Stored, Stores};
-pub use write_buffer::{DirtyEntry, WriteBuffer};
+pub use write_buffer::{ChangedEntry, WriteBuffer};

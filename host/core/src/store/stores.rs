@@ -6,7 +6,7 @@ use crate::limits;
 use crate::port::{Page, StateChange, TaskState};
 
 use super::scan::Cursor;
-use super::write_buffer::{DirtyEntry, WriteBuffer};
+use super::write_buffer::{ChangedEntry, WriteBuffer};
 
 /// What a store of a task is.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct StoreSettings {
 struct Store {
     settings: StoreSettings,
     buffer: WriteBuffer,
+    /// The changelog offset that the committed changes reach which the state does not have.
+    reached: Option<Offset>,
 }
 
 /// A value that was found.
@@ -83,7 +85,7 @@ impl Stores {
     pub fn new(stores: Vec<StoreSettings>, state: Box<dyn TaskState>) -> Self {
         let stores = stores
             .into_iter()
-            .map(|settings| Store { buffer: WriteBuffer::new(settings.cache_bytes_max), settings })
+            .map(|settings| Store { buffer: WriteBuffer::new(settings.cache_bytes_max), settings, reached: None })
             .collect();
         Self { stores, state, scratch: Vec::new() }
     }
@@ -119,7 +121,7 @@ impl Stores {
     /// When the committed state can't be read.
     pub fn get(&mut self, store: usize, key: &[u8], out: &mut Vec<u8>) -> Result<Option<Stored>> {
         let Self { stores, state, scratch } = self;
-        let Store { settings, buffer } = &mut stores[store];
+        let Store { settings, buffer, .. } = &mut stores[store];
         if let Some(known) = buffer.get(key) {
             return Ok(known.map(|value| append(settings.timestamped, value, out)));
         }
@@ -160,7 +162,7 @@ impl Stores {
         value: Option<&[u8]>,
         timestamp: Timestamp,
     ) -> Result<(), StoreError> {
-        let Store { settings, buffer } = &mut self.stores[store];
+        let Store { settings, buffer, .. } = &mut self.stores[store];
         let name = || settings.name.clone();
         let (bytes, max) = (key.len(), limits::STORE_KEY_BYTES_MAX);
         if bytes > max {
@@ -195,7 +197,7 @@ impl Stores {
         page: &mut Page,
         timestamps: &mut Vec<Timestamp>,
     ) -> Result<()> {
-        let Store { settings, buffer } = &mut self.stores[cursor.store];
+        let Store { settings, buffer, .. } = &mut self.stores[cursor.store];
         if !settings.timestamped {
             cursor.next_page(buffer, self.state.as_ref(), entries_max, page)?;
             timestamps.resize(timestamps.len() + page.len(), TIMESTAMP_UNKNOWN);
@@ -215,7 +217,7 @@ impl Stores {
     /// Roughly how many entries the store has: committed ones, and those being written.
     #[must_use]
     pub fn approximate_entries(&self, store: usize) -> u64 {
-        let written = self.stores[store].buffer.dirty().filter(|entry| entry.value.is_some()).count();
+        let written = self.stores[store].buffer.ahead().filter(|entry| entry.value.is_some()).count();
         self.state.approximate_entries(store).max(written as u64)
     }
 
@@ -238,14 +240,14 @@ impl Stores {
     /// # Errors
     ///
     /// The first one of `log`.
-    pub fn log_changes(&mut self, log: &mut dyn FnMut(&TopicPartition, DirtyEntry<'_>) -> Result<()>) -> Result<()> {
-        for Store { settings, buffer } in &mut self.stores {
+    pub fn log_changes(&mut self, log: &mut dyn FnMut(&TopicPartition, ChangedEntry<'_>) -> Result<()>) -> Result<()> {
+        for Store { settings, buffer, .. } in &mut self.stores {
             buffer.sort_dirty();
             let Some(changelog) = &settings.changelog else { continue };
             for mut entry in buffer.dirty() {
                 if let (true, Some(value)) = (settings.timestamped, entry.value) {
                     let (timestamp, value) = split_timestamp(value);
-                    entry = DirtyEntry { value: Some(value), timestamp, ..entry };
+                    entry = ChangedEntry { value: Some(value), timestamp, ..entry };
                 }
                 log(changelog, entry)?;
             }
@@ -253,28 +255,50 @@ impl Stores {
         Ok(())
     }
 
-    /// Applies the committed changes to the state, together with the changelog offsets that they reach.
+    /// Notes that everything written is committed. `last_offset` tells the last record of a changelog.
+    pub fn mark_committed(&mut self, last_offset: &dyn Fn(&TopicPartition) -> Option<Offset>) {
+        for Store { settings, buffer, reached } in &mut self.stores {
+            if !buffer.is_clean() {
+                *reached = settings.changelog.as_ref().and_then(last_offset).map(Offset::next).or(*reached);
+                buffer.mark_committed();
+            }
+        }
+    }
+
+    /// Whether committed changes must not wait any longer: they take too much memory, or there is no changelog from which they could
+    /// be had again.
+    #[must_use]
+    pub fn must_apply(&self) -> bool {
+        self.stores.iter().any(|Store { settings, buffer, .. }| {
+            !buffer.is_applied() && (settings.changelog.is_none() || buffer.is_full())
+        })
+    }
+
+    /// Applies the committed changes to the state, together with the changelog offsets that they reach. Everything written must be
+    /// committed.
     ///
     /// # Errors
     ///
     /// When the disk fails; nothing has been applied then.
-    pub fn apply_changes(&mut self, last_offset: &dyn Fn(&TopicPartition) -> Option<Offset>) -> Result<()> {
-        if self.is_clean() {
+    pub fn apply_changes(&mut self) -> Result<()> {
+        if self.stores.iter().all(|store| store.buffer.is_applied()) {
             return Ok(());
         }
         let mut offsets = Vec::new();
         for (index, store) in self.stores.iter_mut().enumerate() {
-            store.buffer.sort_dirty();
-            let reached = store.settings.changelog.as_ref().filter(|_| !store.buffer.is_clean()).and_then(last_offset);
-            offsets.extend(reached.map(|last| (index, last.next())));
+            store.buffer.sort_ahead();
+            offsets.extend(store.reached.map(|reached| (index, reached)));
         }
         let Self { stores, state, .. } = self;
         let mut changes = stores.iter().enumerate().flat_map(|(store, Store { buffer, .. })| {
-            buffer.dirty().map(move |entry| StateChange { store, key: entry.key, value: entry.value })
+            buffer.ahead().map(move |entry| StateChange { store, key: entry.key, value: entry.value })
         });
         state.apply(&mut changes, &offsets)?;
         drop(changes);
-        stores.iter_mut().for_each(|store| store.buffer.mark_clean());
+        for Store { buffer, reached, .. } in stores {
+            buffer.mark_applied();
+            *reached = None;
+        }
         Ok(())
     }
 
@@ -328,7 +352,8 @@ mod tests {
     }
 
     fn commit(stores: &mut Stores, offset: i64) {
-        stores.apply_changes(&|_| Some(Offset(offset))).expect("memory can be written");
+        stores.mark_committed(&|_| Some(Offset(offset)));
+        stores.apply_changes().expect("memory can be written");
     }
 
     #[test]
@@ -372,7 +397,7 @@ mod tests {
         let mut stores = stores(true);
         stores.put(0, b"k", Some(b"v"), 258).expect("within limits");
         let mut logged = Vec::new();
-        let mut log = |_: &TopicPartition, entry: DirtyEntry<'_>| {
+        let mut log = |_: &TopicPartition, entry: ChangedEntry<'_>| {
             logged.push((entry.value.map(<[u8]>::to_vec), entry.timestamp));
             Ok(())
         };

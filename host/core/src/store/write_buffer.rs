@@ -1,10 +1,12 @@
-//! The write buffer of one store: uncommitted writes, and a bounded read cache of committed entries.
+//! The write buffer of one store: uncommitted writes, committed ones that the state does not have yet, and a bounded read cache.
 //!
 //! It is at once the read-your-writes overlay, the changelog's de-duplication (one entry a key) and the transaction's
 //! isolation. Entries lie in one arena, found by a hash table; nothing is allocated per write in the steady state.
 //!
-//! An entry is *dirty* from a write until the commit, and *clean* afterwards, when it serves as a cache. Clean entries are
-//! forgotten by generations: when the current one has grown past its share at a commit, the one before it is dropped.
+//! An entry is *dirty* from a write until the commit, *ahead* of the state from a write until it is applied, and afterwards
+//! serves as a cache. Several commits may pass before the state gets what they changed: a key that changes in each of them
+//! is written there once. Entries that are not ahead are forgotten by generations: when the current one has grown past its
+//! share as changes are applied, the one before it is dropped.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -25,7 +27,10 @@ struct Entry {
     /// Bytes reserved for the value, so that it can be replaced in place.
     value_room: u32,
     exists: bool,
+    /// Written since the last commit.
     dirty: bool,
+    /// Written since the state was last given the changes.
+    ahead: bool,
     /// The timestamp of the last write, for the changelog record.
     timestamp: Timestamp,
 }
@@ -60,6 +65,11 @@ impl Generation {
         self.arena.clear();
     }
 
+    fn sort_by_key(&self, indices: &mut [u32]) {
+        let key = |index: &u32| self.key(&self.entries[*index as usize]);
+        indices.sort_unstable_by(|left, right| key(left).cmp(key(right)));
+    }
+
     fn insert(&mut self, hasher: &DefaultHashBuilder, hash: u64, key: &[u8], value: Option<&[u8]>) -> u32 {
         let index = self.entries.len() as u32;
         let key_start = self.arena.len() as u32;
@@ -76,6 +86,7 @@ impl Generation {
             value_room: value_len,
             exists: value.is_some(),
             dirty: false,
+            ahead: false,
             timestamp: crate::id::TIMESTAMP_UNKNOWN,
         });
         let Self { table, entries, arena } = self;
@@ -104,9 +115,9 @@ impl Generation {
     }
 }
 
-/// A dirty entry, as a commit sees it.
+/// A changed entry, as a commit or the state sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DirtyEntry<'a> {
+pub struct ChangedEntry<'a> {
     /// The key.
     pub key: &'a [u8],
     /// The new value; `None` deletes the entry.
@@ -123,7 +134,9 @@ pub struct WriteBuffer {
     previous: Generation,
     /// Dirty entries of `current`, in the order of their first write; sorted by [`Self::sort_dirty`].
     dirty: Vec<u32>,
-    /// Dirty entries by key. Kept from the first scan on, since only scans need the order before the commit.
+    /// Entries of `current` that the state does not have, the dirty ones among them; sorted by [`Self::sort_ahead`].
+    ahead: Vec<u32>,
+    /// Those by key. Kept from the first scan on, since only scans need the order before they are applied.
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
     cache_bytes_max: usize,
 }
@@ -137,6 +150,7 @@ impl WriteBuffer {
             current: Generation::default(),
             previous: Generation::default(),
             dirty: Vec::new(),
+            ahead: Vec::new(),
             ordered: None,
             cache_bytes_max,
         }
@@ -196,6 +210,10 @@ impl WriteBuffer {
         if !entry.dirty {
             entry.dirty = true;
             self.dirty.push(index);
+        }
+        if !entry.ahead {
+            entry.ahead = true;
+            self.ahead.push(index);
             if let Some(ordered) = &mut self.ordered {
                 ordered.insert(key.into(), index);
             }
@@ -208,7 +226,19 @@ impl WriteBuffer {
         self.dirty.is_empty()
     }
 
-    /// The bytes held, clean entries included.
+    /// Whether the state has everything that was written.
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    /// Whether it is time to give the changes to the state, because only then memory is given back.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.current.byte_len() > self.cache_bytes_max / 2
+    }
+
+    /// The bytes held, those of the cache included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.current.byte_len() + self.previous.byte_len()
@@ -220,43 +250,57 @@ impl WriteBuffer {
         if self.dirty.is_empty() { 0 } else { self.current.byte_len() }
     }
 
-    /// Sorts the dirty entries by key, as the committed state wants them.
+    /// Sorts the dirty entries by key, as changelogs have them.
     pub fn sort_dirty(&mut self) {
-        let Self { current, dirty, .. } = self;
-        dirty.sort_unstable_by(|left, right| {
-            let key = |index: &u32| current.key(&current.entries[*index as usize]);
-            key(left).cmp(key(right))
-        });
+        self.current.sort_by_key(&mut self.dirty);
+    }
+
+    /// Sorts the entries that the state does not have by key, as it wants them.
+    pub fn sort_ahead(&mut self) {
+        self.current.sort_by_key(&mut self.ahead);
     }
 
     /// The dirty entries, each key once, in the order of the last [`Self::sort_dirty`].
-    pub fn dirty(&self) -> impl Iterator<Item = DirtyEntry<'_>> {
-        self.dirty.iter().map(|index| self.dirty_entry(*index))
+    pub fn dirty(&self) -> impl Iterator<Item = ChangedEntry<'_>> {
+        self.dirty.iter().map(|index| self.changed_entry(*index))
     }
 
-    fn dirty_entry(&self, index: u32) -> DirtyEntry<'_> {
+    /// The entries that the state does not have, each key once, in the order of the last [`Self::sort_ahead`].
+    pub fn ahead(&self) -> impl Iterator<Item = ChangedEntry<'_>> {
+        self.ahead.iter().map(|index| self.changed_entry(*index))
+    }
+
+    fn changed_entry(&self, index: u32) -> ChangedEntry<'_> {
         let entry = &self.current.entries[index as usize];
-        DirtyEntry { key: self.current.key(entry), value: self.current.value(entry), timestamp: entry.timestamp }
+        ChangedEntry { key: self.current.key(entry), value: self.current.value(entry), timestamp: entry.timestamp }
     }
 
-    /// The dirty entries by key; built at the first call, then kept.
-    pub(super) fn ordered(&mut self) -> OrderedDirty<'_> {
+    /// The entries that the state does not have by key; built at the first call, then kept.
+    pub(super) fn ordered(&mut self) -> OrderedEntries<'_> {
         if self.ordered.is_none() {
-            let keys = self.dirty.iter().map(|index| (self.dirty_entry(*index).key.into(), *index));
+            let keys = self.ahead.iter().map(|index| (self.changed_entry(*index).key.into(), *index));
             self.ordered = Some(keys.collect());
         }
-        OrderedDirty { buffer: self }
+        OrderedEntries { buffer: self }
     }
 
-    /// Turns the dirty entries clean: they are committed.
-    pub fn mark_clean(&mut self) {
+    /// Notes that the dirty entries are committed. They are still ahead of the state.
+    pub fn mark_committed(&mut self) {
         for index in self.dirty.drain(..) {
             self.current.entries[index as usize].dirty = false;
+        }
+    }
+
+    /// Notes that the state has everything; nothing may be dirty.
+    pub fn mark_applied(&mut self) {
+        debug_assert!(self.dirty.is_empty(), "what is not committed was given to the state");
+        for index in self.ahead.drain(..) {
+            self.current.entries[index as usize].ahead = false;
         }
         if let Some(ordered) = &mut self.ordered {
             ordered.clear();
         }
-        if self.current.byte_len() > self.cache_bytes_max / 2 {
+        if self.is_full() {
             std::mem::swap(&mut self.current, &mut self.previous);
             self.current.clear();
             if self.previous.byte_len() > self.cache_bytes_max {
@@ -266,14 +310,14 @@ impl WriteBuffer {
     }
 }
 
-/// The dirty entries of a buffer in the order of their keys.
-pub(super) struct OrderedDirty<'a> {
+/// The entries of a buffer that the state does not have, in the order of their keys.
+pub(super) struct OrderedEntries<'a> {
     buffer: &'a WriteBuffer,
 }
 
-impl<'a> OrderedDirty<'a> {
+impl<'a> OrderedEntries<'a> {
     /// The first entry after `bound` in the direction asked.
-    pub(super) fn next(&self, bound: std::ops::Bound<&[u8]>, descending: bool) -> Option<DirtyEntry<'a>> {
+    pub(super) fn next(&self, bound: std::ops::Bound<&[u8]>, descending: bool) -> Option<ChangedEntry<'a>> {
         use std::ops::Bound::Unbounded;
         let ordered = self.buffer.ordered.as_ref()?;
         let found = if descending {
@@ -281,7 +325,7 @@ impl<'a> OrderedDirty<'a> {
         } else {
             ordered.range::<[u8], _>((bound, Unbounded)).next()
         };
-        found.map(|(_, index)| self.buffer.dirty_entry(*index))
+        found.map(|(_, index)| self.buffer.changed_entry(*index))
     }
 }
 
@@ -307,11 +351,35 @@ mod tests {
         let entry = |key: &[u8], value: Option<&[u8]>, time| (key.to_vec(), value.map(<[u8]>::to_vec), time);
         let expected = [entry(b"a", Some(b"x"), 11), entry(b"b", Some(b"a longer one"), 12), entry(b"c", None, 13)];
         assert_eq!(dirty(&mut buffer), expected);
-        buffer.mark_clean();
-        assert!(buffer.is_clean());
+        commit_and_apply(&mut buffer);
+        assert!(buffer.is_clean() && buffer.is_applied());
         assert_eq!(buffer.get(b"a"), Some(Some(&b"x"[..])), "a committed entry is still cached");
         buffer.put(b"a", Some(b"y"), 14);
         assert_eq!(dirty(&mut buffer), [entry(b"a", Some(b"y"), 14)]);
+    }
+
+    #[test]
+    fn each_commit_sees_its_own_writes_and_the_state_those_of_all_each_key_once() {
+        let mut buffer = WriteBuffer::new(1 << 20);
+        buffer.put(b"b", Some(b"1"), 1);
+        buffer.put(b"a", Some(b"1"), 1);
+        buffer.mark_committed();
+        assert!(buffer.is_clean() && !buffer.is_applied());
+        buffer.put(b"b", None, 2);
+        buffer.put(b"c", Some(b"2"), 2);
+        let entry = |key: &[u8], value: Option<&[u8]>, time| (key.to_vec(), value.map(<[u8]>::to_vec), time);
+        assert_eq!(dirty(&mut buffer), [entry(b"b", None, 2), entry(b"c", Some(b"2"), 2)]);
+        buffer.mark_committed();
+        buffer.sort_ahead();
+        let ahead: Vec<_> = buffer.ahead().map(|change| entry(change.key, change.value, change.timestamp)).collect();
+        assert_eq!(ahead, [entry(b"a", Some(b"1"), 1), entry(b"b", None, 2), entry(b"c", Some(b"2"), 2)]);
+        buffer.mark_applied();
+        assert!(buffer.is_applied());
+    }
+
+    fn commit_and_apply(buffer: &mut WriteBuffer) {
+        buffer.mark_committed();
+        buffer.mark_applied();
     }
 
     #[test]
@@ -322,7 +390,7 @@ mod tests {
             buffer.put(&number.to_be_bytes(), Some(&[7; 16]), 0);
             if number % 100 == 0 {
                 assert_eq!(buffer.get(b"hot"), Some(Some(&b"1"[..])));
-                buffer.mark_clean();
+                commit_and_apply(&mut buffer);
             }
         }
         assert!(buffer.byte_len() < 3 * 64 * 1024, "{}", buffer.byte_len());

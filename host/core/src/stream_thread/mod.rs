@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::commit::{ProcessingGuarantee, commit};
+use crate::commit::{ApplyPace, ProcessingGuarantee, commit};
 use crate::error::{Error, FailureCause, Kind, Result};
 use crate::id::{Offset, TaskId, Timestamp, TopicPartition};
 use crate::port::{Broker, ChangelogReader, Clock, Consumer, RecordPurger, StateDirectory};
@@ -29,6 +29,10 @@ pub use settings::{OnError, StreamThreadSettings};
 
 /// The changelog reader wakes nobody; a restore is a matter of batches that are there in a moment.
 const RESTORE_WAIT: Duration = Duration::from_millis(1);
+
+/// Tasks that had to restart may have to again, and what their state was not given is read from the changelog each time: for so many
+/// intervals it is given the changes of each commit at once.
+const CALM_AFTER_INTERVALS: u32 = 10;
 
 /// How often a retriable error that lasts is logged; it is tried again several times a second.
 const RETRY_LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -96,6 +100,8 @@ pub struct StreamThread {
     recovery: Recovery,
     last_commit: Duration,
     last_purge: Duration,
+    /// When all tasks were last restarted because of an error.
+    restarted_at: Option<Duration>,
     /// Consumed positions of repartition topics that were committed and not purged yet.
     purgeable: BTreeMap<TopicPartition, Offset>,
     totals: Totals,
@@ -126,6 +132,7 @@ impl StreamThread {
             recovery: Recovery::default(),
             last_commit: now,
             last_purge: now,
+            restarted_at: None,
             purgeable: BTreeMap::new(),
             totals: Totals::default(),
             retrying: None,
@@ -297,6 +304,8 @@ impl StreamThread {
     ///
     /// See [`commit`].
     fn commit(&mut self) -> Result<bool, TaskFailure> {
+        let begin = self.ports.clock.monotonic_time();
+        let pace = ApplyPace { now: begin, interval: self.apply_interval(begin) };
         let consumer = self.ports.consumer.as_ref();
         let is_due = |task: &&mut ActiveTask| task.is_commit_needed() || task.has_passed_markers(consumer);
         let mut tasks: Vec<_> = self.tasks.values_mut().filter(is_due).collect();
@@ -304,8 +313,7 @@ impl StreamThread {
             return Ok(false);
         }
         let guarantee = self.settings.guarantee;
-        let begin = self.ports.clock.monotonic_time();
-        let positions = commit(&mut tasks, guarantee, self.ports.consumer.as_mut(), &mut self.collector)?;
+        let positions = commit(&mut tasks, guarantee, pace, self.ports.consumer.as_mut(), &mut self.collector)?;
         let took = self.ports.clock.monotonic_time().saturating_sub(begin);
         tracing::debug!(thread = %self.name, positions = positions.len(), took_us = took.as_micros() as u64, "committed");
         self.totals.commits += 1;
@@ -317,6 +325,12 @@ impl StreamThread {
         }
         self.purge_if_due();
         Ok(true)
+    }
+
+    fn apply_interval(&self, now: Duration) -> Duration {
+        let interval = self.settings.apply_interval;
+        let is_calm = |restarted: Duration| now.saturating_sub(restarted) > CALM_AFTER_INTERVALS * interval;
+        if self.restarted_at.is_none_or(is_calm) { interval } else { Duration::ZERO }
     }
 
     /// Deletes the consumed records of repartition topics now and then (reference §4.3).
@@ -438,6 +452,7 @@ impl StreamThread {
     /// Closes all tasks dirty and opens them again from committed state.
     fn restart_tasks(&mut self) {
         self.totals.restarts += 1;
+        self.restarted_at = Some(self.ports.clock.monotonic_time());
         self.abandon_tasks();
         self.assignment.restart();
     }

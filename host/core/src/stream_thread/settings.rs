@@ -26,6 +26,9 @@ pub struct StreamThreadSettings {
     pub guarantee: ProcessingGuarantee,
     /// The longest time between commits.
     pub commit_interval: Duration,
+    /// How long committed changes may wait in memory until the state gets them, so that a key that changes in many commits is written
+    /// once. After a crash they are had from the changelog, as all is that the state had not yet flushed.
+    pub apply_interval: Duration,
     /// How long an empty input is waited for; `None` turns the waiting off (Kafka Streams' `max.task.idle.ms = -1`).
     pub task_idle_max: Option<Duration>,
     /// Records taken from a partition at once.
@@ -53,6 +56,7 @@ impl Default for StreamThreadSettings {
         Self {
             guarantee: ProcessingGuarantee::ExactlyOnce,
             commit_interval: Duration::from_millis(100),
+            apply_interval: Duration::from_secs(1),
             task_idle_max: Some(Duration::ZERO),
             buffered_records_max: limits::RUN_RECORDS_MAX,
             run_records_max: limits::RUN_RECORDS_MAX,

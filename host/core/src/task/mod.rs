@@ -11,6 +11,7 @@ mod restore;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::commit::ApplyPace;
 use crate::context::{ContextSlot, Run, TaskContext};
 use crate::error::{Coordinates, Error, FailureCause, ProcessorFailure, Result};
 use crate::id::{NodeName, Offset, TaskId, Timestamp, TopicName, TopicPartition};
@@ -71,6 +72,8 @@ pub struct ActiveTask {
     run: Fetched,
     due: Vec<Due>,
     commit_needed: bool,
+    /// When the state was last given committed changes.
+    applied_at: Duration,
     records_processed: u64,
     records_restored: u64,
     /// While a failing record is searched for: runs are one record long until this one has passed.
@@ -110,6 +113,7 @@ impl ActiveTask {
             run: Fetched::default(),
             due: Vec::new(),
             commit_needed: false,
+            applied_at: Duration::ZERO,
             records_processed: 0,
             records_restored: 0,
             isolate_until: None,
@@ -435,7 +439,7 @@ impl ActiveTask {
     pub fn log_changes(&mut self, collector: &mut RecordCollector) -> Result<()> {
         collector.set_sender(self.id);
         let headers = crate::record::Headers::EMPTY;
-        let mut log = |changelog: &TopicPartition, entry: crate::store::DirtyEntry<'_>| {
+        let mut log = |changelog: &TopicPartition, entry: crate::store::ChangedEntry<'_>| {
             let TopicPartition { topic, partition } = changelog;
             let (key, value, timestamp) = (Some(entry.key), entry.value, entry.timestamp);
             collector.send(ProducerRecord { topic, partition: Some(*partition), key, value, timestamp, headers })
@@ -454,14 +458,20 @@ impl ActiveTask {
         moved.collect()
     }
 
-    /// Applies the committed changes to the state. The transaction is committed: from here on they are true.
+    /// Applies the committed changes to the state, unless they may wait. The transaction is committed: from here on they are true, and
+    /// whoever restarts finds them in the changelog.
     ///
     /// # Errors
     ///
     /// When the disk fails.
-    pub fn apply_changes(&mut self, collector: &RecordCollector) -> Result<()> {
-        let last_offset = |changelog: &TopicPartition| collector.last_offset(changelog);
-        self.context.stores.apply_changes(&last_offset).map_err(|error| error.in_task(self.id))
+    pub fn apply_changes(&mut self, collector: &RecordCollector, pace: ApplyPace) -> Result<()> {
+        let stores = &mut self.context.stores;
+        stores.mark_committed(&|changelog| collector.last_offset(changelog));
+        if pace.now.saturating_sub(self.applied_at) < pace.interval && !stores.must_apply() {
+            return Ok(());
+        }
+        self.applied_at = pace.now;
+        stores.apply_changes().map_err(|error| error.in_task(self.id))
     }
 
     /// Notes that `positions` are committed.
@@ -529,7 +539,11 @@ impl ActiveTask {
             self.tree.close(&mut self.context);
         }
         self.become_phase(TaskPhase::Closed);
-        self.context.stores.state_mut().flush().map_err(|error| error.in_task(self.id))
+        let stores = &mut self.context.stores;
+        if stores.is_clean() {
+            stores.apply_changes().map_err(|error| error.in_task(self.id))?;
+        }
+        stores.state_mut().flush().map_err(|error| error.in_task(self.id))
     }
 
     /// Abandons the task: nothing since its last commit remains.

@@ -249,17 +249,23 @@ impl Checker<'_> {
         }
     }
 
-    /// Each open state is what its changelog says.
+    /// Each state is what its changelog says: those of tasks that are open, or, where these may keep changes back, when they are closed.
     fn check_states(&self) {
         let (owners, _) = self.world.owners();
+        if !self.plan.settings.apply_interval.is_zero() {
+            self.world.close();
+            if !self.plan.is_store_persistent {
+                return;
+            }
+        }
         for (topic, changelog) in self.application.changelogs() {
-            for (task, images) in owners.iter().filter(|(task, _)| task.sub_topology == changelog.sub_topology) {
+            for (task, disks) in owners.iter().filter(|(task, _)| task.sub_topology == changelog.sub_topology) {
                 let broker = self.world.broker.borrow();
                 let log = broker.topics.partition(&TopicPartition::new(TopicName::clone(topic), task.partition));
                 let folded = log.fold(log.end()).into_iter();
                 let expected: Entries =
                     folded.map(|(key, (timestamp, value))| (key, changelog.kept(timestamp, &value))).collect();
-                for Image { stores, .. } in images {
+                for Image { stores, .. } in disks.iter().filter_map(|disk| disk.image(*task)) {
                     if stores[changelog.store] != expected {
                         let found = &stores[changelog.store];
                         self.violate(format!("task {task} keeps {found:?} where its changelog has {expected:?}"));

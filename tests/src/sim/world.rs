@@ -409,20 +409,34 @@ impl World {
 
     // === The end ===
 
-    /// For each task the image of its state, and its process; and the tasks that have failed for good.
+    /// For each task the disks of the processes that have it; and the tasks that have failed for good.
     #[must_use]
-    pub fn owners(&self) -> (BTreeMap<TaskId, Vec<Image>>, Vec<TaskId>) {
-        let mut images: BTreeMap<TaskId, Vec<Image>> = BTreeMap::new();
+    pub fn owners(&self) -> (BTreeMap<TaskId, Vec<Disk>>, Vec<TaskId>) {
+        let mut disks: BTreeMap<TaskId, Vec<Disk>> = BTreeMap::new();
         let mut failed = Vec::new();
         for process in self.processes.borrow().iter() {
             for thread in process.threads.iter().flatten() {
                 failed.extend(thread.failed_tasks().keys().copied());
                 for task in thread.tasks() {
-                    images.entry(task.id()).or_default().extend(process.disk.image(task.id()));
+                    disks.entry(task.id()).or_default().push(process.disk.clone());
                 }
             }
         }
-        (images, failed)
+        (disks, failed)
+    }
+
+    /// Closes all threads clean, so that the disks have everything.
+    pub fn close(&self) {
+        for process in 0..self.plan.processes {
+            for thread in 0..self.plan.threads {
+                self.run_thread(process, thread, &mut |stream_thread| {
+                    if let Err(error) = stream_thread.close(false) {
+                        self.trace.violate(format!("a thread can't be closed though all is calm: {error}"));
+                    }
+                    None
+                });
+            }
+        }
     }
 
     /// Ends everything, and tells how often processes died where, and what all threads did.

@@ -393,6 +393,32 @@ mod tests {
     }
 
     #[test]
+    fn the_state_gets_the_changes_of_several_commits_at_once_with_the_offset_that_they_reach() {
+        let mut stores = stores(false);
+        for (value, last) in [("1", 4), ("2", 9)] {
+            stores.put(0, b"k", Some(value.as_bytes()), 1).expect("within limits");
+            stores.mark_committed(&|_| Some(Offset(last)));
+            assert!(!stores.must_apply(), "there is room, and the changelog has them");
+        }
+        assert_eq!(stores.state_mut().changelog_offset(0).expect("memory can be read"), None);
+        stores.apply_changes().expect("memory can be written");
+        let mut raw = Vec::new();
+        assert!(stores.state_mut().get(0, b"k", &mut raw).expect("memory can be read"));
+        let reached = stores.state_mut().changelog_offset(0).expect("memory can be read");
+        assert_eq!((raw.as_slice(), reached), (&b"2"[..], Some(Offset(10))));
+    }
+
+    #[test]
+    fn what_no_changelog_has_is_applied_at_its_commit() {
+        let settings =
+            StoreSettings { name: "own".into(), timestamped: false, changelog: None, cache_bytes_max: 1 << 16 };
+        let mut stores = Stores::new(vec![settings], Box::new(InMemoryTaskState::new(1)));
+        stores.put(0, b"k", Some(b"v"), 1).expect("within limits");
+        stores.mark_committed(&|_| None);
+        assert!(stores.must_apply());
+    }
+
+    #[test]
     fn a_timestamped_change_is_logged_without_its_timestamp_and_stored_with_it() {
         let mut stores = stores(true);
         stores.put(0, b"k", Some(b"v"), 258).expect("within limits");

@@ -58,7 +58,7 @@ fn at_least(goal: String, measured: f64, limit: f64) -> Line {
 
 /// The same work of another engine.
 fn counterpart<'a, 'b>(groups: &'a [Group<'b>], ours: &Group<'_>, engine: &str) -> Option<&'a Group<'b>> {
-    find(groups, &ours.first().workload, &ours.first().variant, engine, &ours.first().guarantee)
+    groups.iter().find(|group| group.first().engine == engine && group.first().is_same_work(ours.first()))
 }
 
 fn find<'a, 'b>(
@@ -130,7 +130,8 @@ fn against_ourselves(groups: &[Group<'_>]) -> Vec<Line> {
             lines.push(at_most(goal, ratio(ours, native, Run::cpu_per_million), 1.1));
         }
         let Run { workload, variant, guarantee, .. } = ours.first();
-        let other = find(groups, workload, variant, "millstream", AT_LEAST_ONCE).filter(|_| guarantee == EXACTLY_ONCE);
+        let other = find(groups, workload, variant, "millstream", AT_LEAST_ONCE)
+            .filter(|other| guarantee == EXACTLY_ONCE && other.first().records == ours.first().records);
         if let Some(other) = other {
             let goal = format!("{workload} {variant}: exactly-once's CPU at most 1.1 times at-least-once's");
             lines.push(at_most(goal, ratio(ours, other, Run::cpu_per_million), 1.1));

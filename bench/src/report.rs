@@ -127,12 +127,8 @@ fn drain_table(page: &mut String, groups: &[&Group<'_>]) {
     );
     for group in groups {
         let first = group.first();
-        let same = |other: &&&Group<'_>| {
-            let other = other.first();
-            (&other.variant, &other.guarantee, other.engine.as_str())
-                == (&first.variant, &first.guarantee, "millstream")
-        };
-        let ours = groups.iter().find(same);
+        let is_ours = |other: &Run| other.engine == "millstream" && other.is_same_work(first);
+        let ours = groups.iter().find(|group| is_ours(group.first()));
         let ratio = |of: fn(&Run) -> f64| {
             // The second half is nothing when all of the output came in one commit.
             let ratio =
@@ -219,5 +215,13 @@ mod tests {
         );
         assert!(page.contains("| kafka-streams | 1 | 6.00 (6.00 to 6.00) | 6.00 |"), "{page}");
         assert!(page.contains("| 0.33 | no |"), "{page}");
+    }
+
+    #[test]
+    fn runs_of_different_sizes_are_not_compared() {
+        let larger = Run { records: 2_000_000, ..run("kafka-streams", 6.0) };
+        let page = page(&[run("millstream", 2.0), larger], &Circumstances { facts: Vec::new() });
+        assert!(!page.contains("of Kafka Streams'"), "{page}");
+        assert!(page.contains("| - | - |"), "{page}");
     }
 }

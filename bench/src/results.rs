@@ -36,6 +36,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether both did the same, so that their costs can be compared: a start weighs more in a small run.
+    #[must_use]
+    pub fn is_same_work(&self, other: &Self) -> bool {
+        (&self.workload, &self.variant, &self.guarantee, self.records)
+            == (&other.workload, &other.variant, &other.guarantee, other.records)
+    }
+
     /// CPU-seconds a million records.
     #[must_use]
     pub fn cpu_per_million(&self) -> f64 {

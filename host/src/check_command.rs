@@ -104,8 +104,10 @@ impl Check {
         for NodeTrial { node, plugin, kind, function, run } in nodes {
             write!(out, "  node `{node}`: {kind} `{function}` of plugin `{plugin}`")?;
             if let Some(run) = run {
-                let stores = if run.stores.is_empty() { "no store".to_owned() } else { quoted(&run.stores) };
-                let children = if run.children.is_empty() { "no child".to_owned() } else { quoted(&run.children) };
+                let stores =
+                    if run.stores.found.is_empty() { "no store".to_owned() } else { quoted(&run.stores.found) };
+                let children =
+                    if run.children.found.is_empty() { "no child".to_owned() } else { quoted(&run.children.found) };
                 let memory = mebibytes(run.memory_bytes);
                 write!(out, ", opens {stores}, names {children}, takes {memory}")?;
             }
@@ -129,8 +131,8 @@ fn to_json(check: Option<&Check>, mistakes: &Mistakes) -> Value {
             "kind": kind,
             "function": function,
             "begins": run.as_ref().map(|run| run.failure.is_none()),
-            "stores": run.as_ref().map(|run| &run.stores),
-            "children": run.as_ref().map(|run| &run.children),
+            "stores": run.as_ref().map(|run| &run.stores.found),
+            "children": run.as_ref().map(|run| &run.children.found),
             "memory-bytes": run.as_ref().map(|run| run.memory_bytes),
         })
     };

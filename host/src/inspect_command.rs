@@ -91,8 +91,8 @@ impl Inspection {
         let processor = |(name, run): &(String, DryRun)| {
             json!({
                 "name": name,
-                "stores": run.stores,
-                "children": run.children,
+                "stores": run.stores.found,
+                "children": run.children.found,
                 "begins": run.failure.is_none(),
                 "reason": run.failure.as_ref().map(|failure| failure.reason.clone()),
                 "memory-bytes": run.memory_bytes,
@@ -119,18 +119,19 @@ impl Inspection {
     }
 }
 
+/// What a processor does with the names that it asked for.
+fn named(verb: &str, [one, many]: [&str; 2], names: &[String]) -> String {
+    match names.len() {
+        0 => format!("{verb} no {one}"),
+        1 => format!("{verb} the {one} {}", quoted(names)),
+        _ => format!("{verb} the {many} {}", quoted(names)),
+    }
+}
+
 /// What a processor did when it was tried.
 fn in_words(run: &DryRun) -> String {
-    let stores = match run.stores.len() {
-        0 => "opens no store".to_owned(),
-        1 => format!("opens the store {}", quoted(&run.stores)),
-        _ => format!("opens the stores {}", quoted(&run.stores)),
-    };
-    let children = match run.children.len() {
-        0 => "names no child".to_owned(),
-        1 => format!("names the child {}", quoted(&run.children)),
-        _ => format!("names the children {}", quoted(&run.children)),
-    };
+    let stores = named("opens", ["store", "stores"], &run.stores.found);
+    let children = named("names", ["child", "children"], &run.children.found);
     match &run.failure {
         None => format!("{stores}, {children}"),
         Some(failure) => {

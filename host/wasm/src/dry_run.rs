@@ -23,14 +23,10 @@ const TRIES_MAX: usize = 32;
 pub struct DryRun {
     /// Why the processor could not begin.
     pub failure: Option<ProcessorFailure>,
-    /// The stores that it opened.
-    pub stores: Vec<String>,
-    /// The stores that it asked for and did not get.
-    pub refused_stores: Vec<String>,
-    /// The children that it asked for by their names, and found.
-    pub children: Vec<String>,
-    /// The children that it asked for and did not find.
-    pub refused_children: Vec<String>,
+    /// The stores that it asked for.
+    pub stores: Asked,
+    /// The children that it asked for.
+    pub children: Asked,
     /// Bytes of its memory after `init`.
     pub memory_bytes: usize,
 }
@@ -59,17 +55,15 @@ impl DryRun {
         let children = setup.children.len();
         let mut processor = match WasmProcessor::new(component, limits, setup) {
             Ok(processor) => processor,
-            Err(failure) => return Self::ended(Some(failure), Asked::default(), Asked::default(), 0),
+            Err(failure) => {
+                let (stores, children) = (Asked::default(), Asked::default());
+                return Self { failure: Some(failure), stores, children, memory_bytes: 0 };
+            }
         };
         slot.enter(NodeIndex(0), Phase::Init, children, false, &RecordBatch::default());
         let failure = processor.init(&mut slot).err();
         let (stores, children) = (processor.asked_stores().clone(), processor.asked_children().clone());
-        Self::ended(failure, stores, children, processor.memory_bytes())
-    }
-
-    fn ended(failure: Option<ProcessorFailure>, stores: Asked, children: Asked, memory_bytes: usize) -> Self {
-        let (refused_stores, refused_children) = (stores.refused, children.refused);
-        Self { failure, stores: stores.found, refused_stores, children: children.found, refused_children, memory_bytes }
+        Self { failure, stores, children, memory_bytes: processor.memory_bytes() }
     }
 
     /// Calls `init` again and again with the stores and the children that it asked for, until it begins or asks for nothing else: so
@@ -88,8 +82,8 @@ impl DryRun {
             let stores: Vec<_> = setup.stores.iter().map(|name| (name.clone(), true)).collect();
             let run = Self::of(component, &InstanceLimits::default(), setup.clone(), &stores);
             tried += 1;
-            let has_new_stores = grant(&mut setup.stores, &run.refused_stores);
-            let has_new_children = grant(&mut setup.children, &run.refused_children);
+            let has_new_stores = grant(&mut setup.stores, &run.stores.refused);
+            let has_new_children = grant(&mut setup.children, &run.children.refused);
             if !(has_new_stores || has_new_children) || tried == TRIES_MAX {
                 return run;
             }

@@ -32,6 +32,7 @@ mod ticker;
 pub use component::Component;
 pub use dry_run::DryRun;
 pub use function::{WasmKeySelector, WasmPredicate};
+pub use imports::Asked;
 pub use imports::wasi_grant;
 pub use language::guess_language;
 pub use limits::{InstanceLimits, RuntimeLimits};

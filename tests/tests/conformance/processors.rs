@@ -95,12 +95,12 @@ fn children(plugin: &Plugin) {
 fn asked_children(plugin: &Plugin) {
     let there = plugin.try_init(("child", "right"), &["left", "right"]);
     assert!(there.failure.is_none(), "{:?}", there.failure);
-    assert!(there.children.contains(&"right".to_owned()), "{:?}", there.children);
-    assert!(there.refused_children.is_empty(), "{:?}", there.refused_children);
+    assert!(there.children.found.contains(&"right".to_owned()), "{:?}", there.children);
+    assert!(there.children.refused.is_empty(), "{:?}", there.children);
     let missing = plugin.try_init(("child", "nobody"), &["left", "right"]);
     assert!(missing.failure.is_some_and(|failure| failure.reason.contains("there is no child `nobody`")));
-    assert!(!missing.children.contains(&"nobody".to_owned()), "{:?}", missing.children);
-    assert_eq!(missing.refused_children, ["nobody"]);
+    assert!(!missing.children.found.contains(&"nobody".to_owned()), "{:?}", missing.children);
+    assert_eq!(missing.children.refused, ["nobody"]);
 }
 
 fn order_across_children(plugin: &Plugin) {

@@ -17,8 +17,9 @@ use crate::limits::InstanceLimits;
 use crate::memory::MemoryLimiter;
 
 pub(crate) use log::{Log, Origin};
+pub use names::Asked;
+pub(crate) use names::Granted;
 use names::Names;
-pub(crate) use names::{Asked, Granted};
 pub(crate) use state::State;
 use wasi::Wasi;
 pub use wasi::grant as wasi_grant;

@@ -13,11 +13,11 @@ pub(crate) struct Granted {
 
 /// The names that a guest has asked for in `init`, for whoever tries a plugin.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// Those that it got.
-    pub(crate) found: Vec<String>,
+    pub found: Vec<String>,
     /// Those that it was refused.
-    pub(crate) refused: Vec<String>,
+    pub refused: Vec<String>,
 }
 
 /// The names of one kind.

@@ -392,13 +392,7 @@ impl World {
     pub(super) fn stop(&self, process: usize) {
         let leave = self.random.borrow_mut().permille(500);
         self.trace.note(format_args!("p{process} stops, leave {leave}"));
-        for thread in 0..self.plan.threads {
-            self.run_thread(process, thread, &mut |stream_thread| {
-                let closed = stream_thread.close(leave);
-                self.trace.note(format_args!("closed: {closed:?}"));
-                None
-            });
-        }
+        self.close_threads(process, leave, &|closed| self.trace.note(format_args!("closed: {closed:?}")));
         let incarnation = {
             let processes = self.processes.borrow();
             // A thread that is frozen would still be there after the process: it dies with it.
@@ -428,14 +422,20 @@ impl World {
     /// Closes all threads clean, so that the disks have everything.
     pub fn close(&self) {
         for process in 0..self.plan.processes {
-            for thread in 0..self.plan.threads {
-                self.run_thread(process, thread, &mut |stream_thread| {
-                    if let Err(error) = stream_thread.close(false) {
-                        self.trace.violate(format!("a thread can't be closed though all is calm: {error}"));
-                    }
-                    None
-                });
-            }
+            self.close_threads(process, false, &|closed| {
+                if let Err(error) = closed {
+                    self.trace.violate(format!("a thread can't be closed though all is calm: {error}"));
+                }
+            });
+        }
+    }
+
+    fn close_threads(&self, process: usize, leave: bool, look: &dyn Fn(&millstream_core::Result<()>)) {
+        for thread in 0..self.plan.threads {
+            self.run_thread(process, thread, &mut |stream_thread| {
+                look(&stream_thread.close(leave));
+                None
+            });
         }
     }
 

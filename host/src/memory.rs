@@ -10,26 +10,24 @@ const QUIET: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct IdleMemory {
     done: u64,
-    since: Instant,
-    is_given_back: bool,
+    /// Since when nothing was done; `None` when memory was given back since.
+    quiet_since: Option<Instant>,
 }
 
 impl IdleMemory {
     /// For a process that has done nothing yet.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { done: 0, since: now, is_given_back: false }
+        Self { done: 0, quiet_since: Some(now) }
     }
 
     /// Notes that `done` records were processed or restored in all until `now`. Tells whether now is the moment to give memory back.
     fn note(&mut self, done: u64, now: Instant) -> bool {
         if done != self.done {
-            *self = Self { done, since: now, is_given_back: false };
+            *self = Self { done, quiet_since: Some(now) };
             return false;
         }
-        let is_moment = !self.is_given_back && now.saturating_duration_since(self.since) >= QUIET;
-        self.is_given_back |= is_moment;
-        is_moment
+        self.quiet_since.take_if(|since| now.saturating_duration_since(*since) >= QUIET).is_some()
     }
 
     /// Gives memory back if nothing was done for a while, given how many records were processed or restored in all.

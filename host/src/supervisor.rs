@@ -227,12 +227,12 @@ fn report(index: u32, rounds: u64, thread: &StreamThread, shared: &Shared) {
     let report = &mut reports[index as usize];
     let (totals, caught_up, failed_tasks) = (thread.totals(), thread.is_caught_up(), thread.failed_tasks());
     // An idle process wakes nobody ten times a second to say that nothing happened.
-    let is_news =
-        report.totals != totals || report.caught_up != caught_up || report.failed_tasks.len() != failed_tasks.len();
+    let have_failed = report.failed_tasks.len() != failed_tasks.len();
+    let is_news = have_failed || report.totals != totals || report.caught_up != caught_up;
     report.totals = totals;
     report.rounds = rounds;
     report.caught_up = caught_up;
-    if report.failed_tasks.len() != failed_tasks.len() {
+    if have_failed {
         report.failed_tasks = failed_tasks.clone();
     }
     drop(reports);

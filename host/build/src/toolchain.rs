@@ -62,10 +62,10 @@ impl Toolchain {
     ///
     /// [`Error::Missing`](crate::Error::Missing), with what was tried and what can be done.
     pub fn find(directory: &Path, may_install: bool, report: &mut dyn FnMut(&str)) -> Result<Self> {
-        install::find(may_install, report, || Self::find_installed(directory))
+        install::find(may_install, report, || Self::find_or_add(directory))
     }
 
-    fn find_installed(directory: &Path) -> std::result::Result<Self, Missing> {
+    fn find_or_add(directory: &Path) -> std::result::Result<Self, Missing> {
         if !runs("cargo", directory) {
             return Err(missing("cargo isn't there"));
         }

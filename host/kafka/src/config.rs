@@ -270,6 +270,7 @@ impl KafkaConfig {
     #[must_use]
     pub fn producer(&self, thread: u32) -> ClientProperties {
         let mut properties = with_defaults(PRODUCER_DEFAULTS);
+        properties.extend([producer_queue(self.partitions)]);
         let timeout = self.transaction_timeout.as_millis().to_string();
         let exactly_once = self.guarantee == ProcessingGuarantee::ExactlyOnce;
         if exactly_once {
@@ -360,7 +361,7 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
 const KIB: u32 = 1024;
 /// What a consumer reads ahead, in all its partitions together.
 const READ_AHEAD_KIB: u32 = 32 * KIB;
-const READ_AHEAD_RECORDS: u32 = 50_000;
+const READ_AHEAD_RECORDS: u32 = 200_000;
 
 /// How far to read ahead in each of so many partitions. librdkafka bounds each partition for itself, with 64 MiB and 100 000 records as they come,
 /// and a record takes some 400 bytes beside its own: with many partitions most of the process's memory was this (bench/LOG.md).
@@ -394,8 +395,7 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
     // the queue below rarely has for one partition.
     ("batch.num.messages", "2500"),
     ("batch.size", "1000000"),
-    // 100 000 and 1 GiB as they come; smaller was cheaper, and Java's `buffer.memory` is 32 MiB.
-    ("queue.buffering.max.messages", "20000"),
+    // 1 GiB as it comes; smaller was cheaper, and Java's `buffer.memory` is 32 MiB.
     ("queue.buffering.max.kbytes", "32768"),
     ("acks", "all"),
     ("enable.idempotence", "true"),
@@ -403,6 +403,12 @@ const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
     // lasts, or a missing topic would look like a slow broker.
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
+
+/// How many records a producer queues (100 000 as it comes): few are cheaper, but what is written for many partitions needs room for a
+/// request to each of them (bench/LOG.md).
+fn producer_queue(partitions: u32) -> (String, String) {
+    ("queue.buffering.max.messages".to_owned(), partitions.saturating_mul(250).clamp(20_000, 50_000).to_string())
+}
 
 fn with_defaults(defaults: &[(&str, &str)]) -> BTreeMap<String, String> {
     defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -450,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_ahead_is_shared_among_partitions() {
+    fn what_is_read_ahead_is_shared_among_partitions_and_what_is_written_has_room_for_each() {
         let keys = ["queued.min.messages", "queued.max.messages.kbytes", "fetch.message.max.bytes"];
         let of = |config: KafkaConfig| {
             let properties = config.consumer(1, true);
@@ -459,8 +465,14 @@ mod tests {
         let config = config(ProcessingGuarantee::ExactlyOnce, &[]);
         assert_eq!(of(config.clone()), [5_000, 4_096, 1 << 20]);
         assert_eq!(of(config.clone().with_partitions(8)), [5_000, 4_096, 1 << 20]);
-        assert_eq!(of(config.clone().with_partitions(200)), [250, 163, 163 << 10]);
-        assert_eq!(of(config.with_partitions(u32::MAX)), [100, 128, 64 << 10]);
+        assert_eq!(of(config.clone().with_partitions(200)), [1_000, 163, 163 << 10]);
+        assert_eq!(of(config.clone().with_partitions(u32::MAX)), [100, 128, 64 << 10]);
+        let queued = |config: KafkaConfig| {
+            config.producer(1).get("queue.buffering.max.messages").and_then(|value| value.parse::<u32>().ok())
+        };
+        assert_eq!(queued(config.clone()), Some(20_000));
+        assert_eq!(queued(config.clone().with_partitions(100)), Some(25_000));
+        assert_eq!(queued(config.with_partitions(u32::MAX)), Some(50_000));
         let told = self::config(ProcessingGuarantee::ExactlyOnce, &[("max.partition.fetch.bytes", "7777")]);
         assert_eq!(of(told.with_partitions(200))[2], 7777, "what the user says goes before");
     }

@@ -30,6 +30,8 @@ pub struct Cores {
 pub struct Plan {
     /// Names of workloads.
     pub workloads: Vec<String>,
+    /// Of their variants those whose names contain one of these; all if there is none.
+    pub variants: Vec<String>,
     /// Engines.
     pub engines: Vec<Engine>,
     /// Guarantees.
@@ -92,7 +94,10 @@ impl Bench {
         let mut results = Results::new(destination, facts::gather(self, plan));
         let busy = facts::Busy::now();
         for name in &plan.workloads {
-            for workload in workload::drained(name, self.scale)? {
+            let is_wanted = |workload: &Workload| {
+                plan.variants.is_empty() || plan.variants.iter().any(|text| workload.variant.contains(text.as_str()))
+            };
+            for workload in workload::drained(name, self.scale)?.into_iter().filter(is_wanted) {
                 self.run_workload(&workload, plan, &mut results)?;
             }
             if name == "W8" {

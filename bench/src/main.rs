@@ -31,6 +31,9 @@ struct Arguments {
     /// Which workloads.
     #[arg(long, value_delimiter = ',', default_value = "W1,W2,W3,W4,W7,W8,W9")]
     workloads: Vec<String>,
+    /// Only the variants of them whose names contain one of these texts, such as `1 KiB`.
+    #[arg(long, value_delimiter = ';')]
+    variants: Vec<String>,
     /// Which engines.
     #[arg(
         long,
@@ -81,6 +84,7 @@ fn main() -> Result<()> {
     };
     let plan = Plan {
         workloads: arguments.workloads,
+        variants: arguments.variants,
         engines: arguments.engines,
         guarantees: arguments.guarantees,
         runs: arguments.runs,

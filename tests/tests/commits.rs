@@ -109,6 +109,40 @@ fn a_processor_that_asks_for_a_commit_commits_all_tasks_of_the_thread_at_once() 
 }
 
 #[test]
+fn a_commit_does_not_wait_for_the_turns_of_all_tasks_and_those_that_had_none_are_the_next() {
+    let mut options = every(Duration::from_millis(100));
+    options.partitions = [("in".to_owned(), 4), ("out".to_owned(), 1)].into();
+    let clock = options.clock.clone();
+    let slow = NativePlugins::default().processor("pass", move |_| {
+        let clock = clock.clone();
+        NativeProcessor::of(move |context, record, index| {
+            clock.advance(Duration::from_millis(60));
+            context.forward_record(record, index);
+            Ok(())
+        })
+    });
+    let mut driver = TopologyDriver::new(passing(), Box::new(slow), options);
+    driver.run_rounds(5).expect("opens its tasks");
+    let write = |driver: &mut TopologyDriver, partitions: &[i32]| {
+        for partition in partitions {
+            driver.write("in", Some(*partition), &TestRecord::new("k", "v", 1));
+        }
+    };
+    let positions = |driver: &TopologyDriver| {
+        [0, 1, 2, 3].map(|partition| driver.committed("in", partition).map(|committed| committed.offset.0))
+    };
+    write(&mut driver, &[0, 1, 2, 3]);
+    driver.thread.run_once().expect("runs");
+    assert_eq!(positions(&driver), [Some(1), Some(1), None, None]);
+    write(&mut driver, &[0, 1]);
+    driver.thread.run_once().expect("runs");
+    assert_eq!(positions(&driver), [Some(1), Some(1), Some(1), Some(1)]);
+    driver.thread.run_once().expect("runs");
+    assert_eq!(positions(&driver), [Some(2), Some(2), Some(1), Some(1)]);
+    assert_eq!(driver.thread.totals().commits, 3);
+}
+
+#[test]
 fn nothing_is_committed_when_nothing_was_processed() {
     let mut driver = driver(passing(), DriverOptions::default());
     write(&mut driver, "k", "v", 1);

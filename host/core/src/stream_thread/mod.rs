@@ -11,6 +11,7 @@ mod recovery;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ pub struct StreamThread {
     tasks: BTreeMap<TaskId, ActiveTask>,
     assignment: Assignment,
     recovery: Recovery,
+    /// The task that had its turn last.
+    last_turn: Option<TaskId>,
     last_commit: Duration,
     last_purge: Duration,
     /// When all tasks were last restarted because of an error.
@@ -130,6 +133,7 @@ impl StreamThread {
             tasks: BTreeMap::new(),
             assignment: Assignment::default(),
             recovery: Recovery::default(),
+            last_turn: None,
             last_commit: now,
             last_purge: now,
             restarted_at: None,
@@ -205,12 +209,7 @@ impl StreamThread {
                 records += run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
             }
         }
-        // Tasks take turns of one run each, so that one with much to do does not hold up the others.
-        for task in self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running) {
-            if self.recovery.back_off(task.id(), now).is_none() {
-                records += run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
-            }
-        }
+        records += self.take_turns(now, wall_clock)?;
         self.totals.records_processed += records as u64;
         let committed = self.commit_if_due()?;
         if committed {
@@ -222,6 +221,32 @@ impl StreamThread {
             self.wait();
         }
         Ok(Round { records, committed })
+    }
+
+    /// Tasks take turns of one run each, so that one with much to do does not hold up the others, and a commit does not wait for all of
+    /// them: those whose turn had not come are the first of the next round.
+    fn take_turns(&mut self, now: Duration, wall_clock: Timestamp) -> Result<usize, TaskFailure> {
+        let mut records = 0;
+        for _ in 0..self.tasks.len() {
+            self.last_turn = self.next_turn();
+            let Some(task) = self.last_turn.and_then(|id| self.tasks.get_mut(&id)) else { break };
+            if task.phase() != TaskPhase::Running || self.recovery.back_off(task.id(), now).is_some() {
+                continue;
+            }
+            let processed = run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
+            records += processed;
+            if processed > 0 && self.is_commit_time(self.ports.clock.monotonic_time()) {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    /// The task after the one that had its turn last.
+    fn next_turn(&self) -> Option<TaskId> {
+        let after = self.last_turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.tasks.range((after, Bound::Unbounded)).next().or_else(|| self.tasks.first_key_value());
+        next.map(|(id, _)| *id)
     }
 
     fn restore(&mut self) -> Result<(), TaskFailure> {
@@ -291,11 +316,15 @@ impl StreamThread {
         let requested = self.tasks.values().any(ActiveTask::is_commit_requested);
         let uncommitted: usize = self.tasks.values().map(ActiveTask::uncommitted_byte_len).sum();
         let full = uncommitted > self.settings.write_buffer_bytes_max;
-        if !(requested || full || now.saturating_sub(self.last_commit) >= self.settings.commit_interval) {
+        if !(requested || full || self.is_commit_time(now)) {
             return Ok(false);
         }
         self.last_commit = now;
         self.commit()
+    }
+
+    fn is_commit_time(&self, now: Duration) -> bool {
+        now.saturating_sub(self.last_commit) >= self.settings.commit_interval
     }
 
     /// Commits all tasks that need it, and tells whether there was one.

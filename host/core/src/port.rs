@@ -92,6 +92,32 @@ pub enum ResetPosition {
     Latest,
 }
 
+/// Where a partition's log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogBounds {
+    /// The offset of the oldest record.
+    pub first: Offset,
+    /// The offset after the newest record.
+    pub end: Offset,
+}
+
+impl LogBounds {
+    /// Whether reading can go on at `position`.
+    #[must_use]
+    pub fn hold(&self, position: Offset) -> bool {
+        (self.first..=self.end).contains(&position)
+    }
+
+    /// The offset to begin with.
+    #[must_use]
+    pub fn at(&self, position: ResetPosition) -> Offset {
+        match position {
+            ResetPosition::Earliest => self.first,
+            ResetPosition::Latest => self.end,
+        }
+    }
+}
+
 /// A stream thread's consumer and membership. Reads committed records only, under exactly-once.
 pub trait Consumer {
     /// The next membership event, if there is one; does not block.
@@ -147,12 +173,13 @@ pub trait Consumer {
     /// `Retriable` while a transaction is pending or the coordinator is away.
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>>;
 
-    /// The offset of the oldest record, or the one after the newest (stable) one.
+    /// Where `partitions` begin and end, in the order asked, all in one question: under exactly-once the last record is the last
+    /// stable one.
     ///
     /// # Errors
     ///
-    /// `Retriable` while the leader is away.
-    fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset>;
+    /// `Retriable` while a leader is away.
+    fn log_bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>>;
 
     /// Commits offsets outside a transaction (at-least-once); blocks until the broker answered.
     ///

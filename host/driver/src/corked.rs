@@ -8,7 +8,7 @@ use std::time::Duration;
 use millstream_core::Result;
 use millstream_core::id::{Offset, TopicPartition};
 use millstream_core::port::{
-    ChangelogReader, CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, ResetPosition,
+    ChangelogReader, CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, LogBounds, MembershipEvent,
 };
 
 /// What is corked; a clone is another handle of the same.
@@ -89,8 +89,8 @@ impl<T: Consumer> Consumer for Corked<T> {
         self.inner.committed(partitions)
     }
 
-    fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset> {
-        self.inner.reset_offset(partition, position)
+    fn log_bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>> {
+        self.inner.log_bounds(partitions)
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_core::id::{Offset, TaskId, TopicPartition};
 use millstream_core::port::{
-    CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, ResetPosition, Waker,
+    CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, LogBounds, MembershipEvent, Waker,
 };
 use millstream_core::{Error, Kind, Result};
 
@@ -194,13 +194,13 @@ impl Consumer for EmbeddedConsumer {
         Ok(partitions.iter().map(|at| offsets.and_then(|offsets| offsets.get(at)).cloned()).collect())
     }
 
-    fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset> {
+    fn log_bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>> {
         let state = self.log.lock();
-        let found = state.contents.partition(state.contents.index(partition)?);
-        Ok(match position {
-            ResetPosition::Earliest => found.start_offset(),
-            ResetPosition::Latest => found.readable_offset(self.isolation),
-        })
+        let bounds = |partition| {
+            let found = state.contents.partition(state.contents.index(partition)?);
+            Ok(LogBounds { first: found.start_offset(), end: found.readable_offset(self.isolation) })
+        };
+        partitions.iter().map(bounds).collect()
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {

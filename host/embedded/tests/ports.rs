@@ -317,7 +317,8 @@ fn positions_are_reset_sought_and_refused_as_kafka_does() {
         log.append(&at.topic, None, record(None, value)).unwrap();
     }
     let mut consumer = consumer(&log);
-    assert_eq!(consumer.reset_offset(&at, ResetPosition::Latest).unwrap(), Offset(3));
+    let bounds = consumer.log_bounds(std::slice::from_ref(&at)).unwrap()[0];
+    assert_eq!((bounds.at(ResetPosition::Earliest), bounds.at(ResetPosition::Latest)), (Offset(0), Offset(3)));
     assert_eq!(kind(consumer.assign(&[(at.clone(), Offset(4))])), Kind::Fatal);
     let mut fetched = Fetched::default();
     assert_eq!(kind(consumer.take(&at, 1, &mut fetched)), Kind::Fatal, "not assigned");
@@ -325,7 +326,8 @@ fn positions_are_reset_sought_and_refused_as_kafka_does() {
     assert_eq!(take(&mut consumer, &at), ["c"]);
     consumer.seek(&at, Offset(0)).unwrap();
     EmbeddedPurger::new(&log).purge(&[(at.clone(), Offset(1)), (at.clone(), Offset(99))]);
-    assert_eq!(consumer.reset_offset(&at, ResetPosition::Earliest).unwrap(), Offset(1));
+    let bounds = consumer.log_bounds(std::slice::from_ref(&at)).unwrap()[0];
+    assert_eq!([0, 1, 3, 4].map(|offset| bounds.hold(Offset(offset))), [false, true, true, false]);
     assert_eq!(take(&mut consumer, &at), ["b", "c"]);
 }
 

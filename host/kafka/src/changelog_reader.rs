@@ -5,25 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_core::id::{Offset, TopicPartition};
-use millstream_core::port::{ChangelogReader, Fetched, Waker};
+use millstream_core::port::{ChangelogReader, Fetched, LogBounds, Waker};
 use millstream_core::{Error, Kind, Result};
 
 use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
-use crate::native::{AdminRequest, Client, Entry, LegacyPartition, MessageBuffer, NativeError, Role, Wakeup};
+use crate::log_bounds;
+use crate::native::{Client, LegacyPartition, MessageBuffer, NativeError, Role, Wakeup};
 use crate::partition::Cursor;
-
-/// How long a question to a partition's leader may take.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The first and the last offset of partitions.
-type Bounds = BTreeMap<TopicPartition, (Offset, Offset)>;
 
 /// [`ChangelogReader`] on librdkafka.
 pub struct KafkaChangelogReader {
     partitions: BTreeMap<TopicPartition, Reading>,
     /// Of partitions that are started next.
-    bounds: Bounds,
+    bounds: BTreeMap<TopicPartition, LogBounds>,
     client: Arc<Client>,
     bell: Arc<Wakeup>,
     buffer: MessageBuffer,
@@ -46,41 +41,28 @@ impl KafkaChangelogReader {
             .map_err(|error| refused(error, "start the restoring consumer"))?;
         Ok(Self {
             partitions: BTreeMap::new(),
-            bounds: Bounds::new(),
+            bounds: BTreeMap::new(),
             client,
             bell: Arc::new(Wakeup::default()),
             buffer: MessageBuffer::default(),
         })
     }
 
-    /// Asks where `partitions` begin and end, all at once. Read-uncommitted, so that a pending transaction is waited for.
-    fn ask_bounds(&self, partitions: &[TopicPartition]) -> Result<Bounds, NativeError> {
-        let ask = |first| AdminRequest::list_offsets(&self.client, partitions, first, false, QUESTION_TIMEOUT);
-        // Both questions are under way at the same time.
-        let (first, last) = (ask(true), ask(false));
-        let (first, last) = (first.offsets(QUESTION_TIMEOUT)?, last.offsets(QUESTION_TIMEOUT)?);
-        let mut last: BTreeMap<TopicPartition, Entry> =
-            last.into_iter().map(|entry| (entry.partition.clone(), entry)).collect();
-        let bounds = first.into_iter().map(|first| {
-            let last = last.remove(&first.partition).ok_or_else(NativeError::timed_out)?;
-            first.code.check()?;
-            last.code.check()?;
-            let bounds = first.offset.zip(last.offset).ok_or_else(NativeError::timed_out)?;
-            Ok((first.partition, bounds))
-        });
-        bounds.collect()
-    }
-
-    fn bounds(&mut self, partition: &TopicPartition) -> Result<(Offset, Offset)> {
+    fn bounds(&mut self, partition: &TopicPartition) -> Result<LogBounds> {
         if let Some(bounds) = self.bounds.remove(partition) {
             return Ok(bounds);
         }
-        let asked = self.ask_bounds(std::slice::from_ref(partition));
-        let known = asked.and_then(|mut bounds| bounds.remove(partition).ok_or_else(NativeError::timed_out));
-        known.map_err(|error| {
-            self.client.refresh_leader(partition, QUESTION_TIMEOUT);
+        let bounds = self
+            .ask_bounds(std::slice::from_ref(partition))
+            .and_then(|bounds| bounds.into_iter().next().ok_or_else(|| (partition.clone(), NativeError::timed_out())));
+        bounds.map_err(|(partition, error)| {
             classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"))
         })
+    }
+
+    /// Read-uncommitted, so that a pending transaction is waited for.
+    fn ask_bounds(&self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>, (TopicPartition, NativeError)> {
+        log_bounds::ask(&self.client, partitions, false)
     }
 
     /// What rings when records of an idle partition arrive.
@@ -99,20 +81,21 @@ impl ChangelogReader for KafkaChangelogReader {
     fn expect(&mut self, partitions: &[TopicPartition]) {
         self.bounds.clear();
         match self.ask_bounds(partitions) {
-            Ok(bounds) => self.bounds = bounds,
+            Ok(bounds) => self.bounds = partitions.iter().cloned().zip(bounds).collect(),
             // Each is asked for again when it is started.
-            Err(error) => tracing::debug!(%error, "where the changelogs begin and end is not known yet"),
+            Err((_, error)) => tracing::debug!(%error, "where the changelogs begin and end is not known yet"),
         }
     }
 
     fn start(&mut self, partition: &TopicPartition, from: Option<Offset>) -> Result<Offset> {
-        let (first, last) = self.bounds(partition)?;
+        let bounds = self.bounds(partition)?;
+        let LogBounds { first, end } = bounds;
         let from = from.unwrap_or(first);
-        if from < first || from > last {
+        if !bounds.hold(from) {
             return Err(Error::new(
                 Kind::TaskCorrupted,
                 format!(
-                    "can't restore from {partition} at offset {from}: the log holds {first} to {last}; the state is wiped"
+                    "can't restore from {partition} at offset {from}: the log holds {first} to {end}; the state is wiped"
                 ),
             ));
         }
@@ -120,7 +103,7 @@ impl ChangelogReader for KafkaChangelogReader {
         let source = LegacyPartition::start(&self.client, partition, from, &self.bell)
             .map_err(|error| classify(error, During::Restoring, format_args!("restore from {partition}")))?;
         self.partitions.insert(partition.clone(), Reading { cursor: Cursor::at(from), source });
-        Ok(last)
+        Ok(end)
     }
 
     fn take(&mut self, partition: &TopicPartition, records_max: usize, into: &mut Fetched) -> Result<usize> {

@@ -7,21 +7,20 @@ use std::time::{Duration, Instant};
 use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::{Offset, TopicPartition};
 use millstream_core::port::{
-    CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, ResetPosition, Waker,
+    CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, LogBounds, MembershipEvent, Waker,
 };
 use millstream_core::{Error, Kind, Result};
 
 use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
+use crate::log_bounds::{self, QUESTION_TIMEOUT};
 use crate::membership::{Member, Membership, Rebalance};
-use crate::native::{AdminRequest, Client, MessageBuffer, PartitionList, Queue, Role, Wakeup};
+use crate::native::{Client, MessageBuffer, PartitionList, Queue, Role, Wakeup};
 use crate::native::{is_fatal_code, is_unknown_topic_code};
 use crate::partition::Cursor;
 
 /// How long [`Consumer::committed`] may block: a pending transaction is asked for again, not waited out.
 const COMMITTED_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a question to a partition's leader may take.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a commit may take: the coordinator may have moved.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a farewell may take.
@@ -128,16 +127,6 @@ impl KafkaConsumer {
         let known = self.client.refresh_metadata(true, QUESTION_TIMEOUT);
         let is_complete = known.is_ok_and(|known| self.topics.iter().all(|topic| known.contains(topic)));
         self.next_look = (!is_complete).then(|| Instant::now() + LOOK_INTERVAL);
-    }
-
-    fn ask_offset(&self, partition: &TopicPartition, first: bool) -> Result<Offset> {
-        let request =
-            AdminRequest::list_offsets(&self.client, [partition], first, self.reads_committed, QUESTION_TIMEOUT);
-        request.offset(QUESTION_TIMEOUT).map_err(|error| {
-            self.client.refresh_leader(partition, QUESTION_TIMEOUT);
-            let end = if first { "first" } else { "last" };
-            classify(error, During::Asking, format_args!("ask for the {end} offset of {partition}"))
-        })
     }
 
     /// Opens the queue of each partition, so that its records do not go to the consumer's one queue, and learns the leaders:
@@ -276,8 +265,10 @@ impl Consumer for KafkaConsumer {
         committed.collect()
     }
 
-    fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset> {
-        self.ask_offset(partition, position == ResetPosition::Earliest)
+    fn log_bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>> {
+        log_bounds::ask(&self.client, partitions, self.reads_committed).map_err(|(partition, error)| {
+            classify(error, During::Asking, format_args!("ask where {partition} begins and ends"))
+        })
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {

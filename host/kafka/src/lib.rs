@@ -32,6 +32,7 @@ mod config;
 mod consumer;
 mod error;
 mod log;
+mod log_bounds;
 mod membership;
 #[allow(unsafe_code, reason = "the safe skin over librdkafka's C interface; nothing outside of it is unsafe")]
 mod native;

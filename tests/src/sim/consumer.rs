@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millstream_core::id::{Offset, TaskId, TopicPartition};
 use millstream_core::port::{
-    ChangelogReader, Clock, CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, MembershipEvent, ResetPosition,
+    ChangelogReader, Clock, CommittedOffset, Consumer, Fetched, GroupMetadata, Lag, LogBounds, MembershipEvent,
 };
 use millstream_core::{Error, Kind, Result};
 
@@ -174,18 +174,15 @@ impl Consumer for SimulatedConsumer {
             .map_err(|NotStable| retriable("a transaction on the offsets is open"))
     }
 
-    fn reset_offset(&mut self, partition: &TopicPartition, position: ResetPosition) -> Result<Offset> {
-        const POINT: &str = "ask for an offset";
+    fn log_bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>> {
+        const POINT: &str = "ask where logs begin and end";
         self.site.before(POINT);
         if self.site.answer(POINT) != Answer::Given {
             return Err(retriable(POINT));
         }
         let broker = self.site.world.broker.borrow();
-        let log = broker.topics.partition(partition);
-        Ok(match position {
-            ResetPosition::Earliest => log.start(),
-            ResetPosition::Latest => log.last_stable(),
-        })
+        let logs = partitions.iter().map(|partition| broker.topics.partition(partition));
+        Ok(logs.map(|log| LogBounds { first: log.start(), end: log.last_stable() }).collect())
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {

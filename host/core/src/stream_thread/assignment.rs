@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::Error;
 use crate::id::{Offset, StoreName, TIMESTAMP_UNKNOWN, TaskId, TopicName, TopicPartition};
 use crate::offset_metadata;
-use crate::port::{MembershipEvent, ResetPosition, StateStoreSpec};
+use crate::port::{CommittedOffset, LogBounds, MembershipEvent, StateStoreSpec};
 use crate::store::{StoreSettings, Stores};
 use crate::task::{ActiveTask, RecordQueue, TaskFailure, TaskPhase, TaskSettings};
 use crate::topology::{NodeIndex, StoreKind, SubTopology};
@@ -116,19 +116,24 @@ impl StreamThread {
             .collect();
         let partitions: Vec<TopicPartition> = inputs.iter().map(|(_, _, partition)| partition.clone()).collect();
         let committed = self.ports.consumer.committed(&partitions)?;
+        let bounds = self.bounds_to_know(&partitions, &committed)?;
         let mut positions = Vec::with_capacity(partitions.len());
         for ((_, node, partition), committed) in inputs.iter().zip(committed) {
-            positions.push(match committed {
-                Some(committed) if self.is_out_of_log(partition, committed.offset)? => {
-                    let offset = self.reset_position(*node, partition)?;
-                    tracing::warn!(%partition, committed = %committed.offset, %offset,
-                        "the committed position is no longer in the log, so `auto-offset-reset` decides");
-                    (offset, None, offset_metadata::decode(&committed.metadata))
+            let bounds = bounds.get(partition);
+            let is_in_log = |committed: &&CommittedOffset| bounds.is_none_or(|bounds| bounds.hold(committed.offset));
+            let partition_time =
+                committed.as_ref().map_or(TIMESTAMP_UNKNOWN, |committed| offset_metadata::decode(&committed.metadata));
+            positions.push(match committed.as_ref().filter(is_in_log) {
+                Some(committed) => (committed.offset, Some(committed.offset), partition_time),
+                None => {
+                    let bounds = bounds.expect("the bounds of a partition without a position were asked for");
+                    let offset = self.reset_position(*node, partition, *bounds)?;
+                    if let Some(committed) = committed {
+                        tracing::warn!(%partition, committed = %committed.offset, %offset,
+                            "the committed position is no longer in the log, so `auto-offset-reset` decides");
+                    }
+                    (offset, None, partition_time)
                 }
-                Some(committed) => {
-                    (committed.offset, Some(committed.offset), offset_metadata::decode(&committed.metadata))
-                }
-                None => (self.reset_position(*node, partition)?, None, TIMESTAMP_UNKNOWN),
             });
         }
         let changelogs = self.changelogs_to_open(&assigned);
@@ -158,27 +163,37 @@ impl StreamThread {
         Ok(())
     }
 
-    /// Whether a committed position was deleted by retention, or lies behind the end of a topic that was made anew. Asked only after a
-    /// restart, which such a position causes: in an ordinary start it would cost a request for each partition.
-    fn is_out_of_log(&mut self, partition: &TopicPartition, committed: Offset) -> Result<bool, TaskFailure> {
-        if self.totals.restarts == 0 {
-            return Ok(false);
+    /// Where the logs begin and end of partitions without a committed position; after a restart of all: a position that was deleted by
+    /// retention, or lies behind the end of a topic that was made anew, is a reason of restarts, and in an ordinary start the question
+    /// would cost a request.
+    fn bounds_to_know(
+        &mut self,
+        partitions: &[TopicPartition],
+        committed: &[Option<CommittedOffset>],
+    ) -> Result<BTreeMap<TopicPartition, LogBounds>, TaskFailure> {
+        let is_restart = self.totals.restarts > 0;
+        let to_ask = partitions.iter().zip(committed).filter(|(_, committed)| is_restart || committed.is_none());
+        let to_ask: Vec<TopicPartition> = to_ask.map(|(partition, _)| partition.clone()).collect();
+        if to_ask.is_empty() {
+            return Ok(BTreeMap::new());
         }
-        let consumer = self.ports.consumer.as_mut();
-        let first = consumer.reset_offset(partition, ResetPosition::Earliest)?;
-        let end = consumer.reset_offset(partition, ResetPosition::Latest)?;
-        Ok(committed < first || committed > end)
+        let bounds = self.ports.consumer.log_bounds(&to_ask)?;
+        Ok(to_ask.into_iter().zip(bounds).collect())
     }
 
-    fn reset_position(&mut self, node: NodeIndex, partition: &TopicPartition) -> Result<Offset, TaskFailure> {
-        let source = self.topology.node(node).as_source();
-        match source.and_then(|source| source.reset) {
-            Some(position) => Ok(self.ports.consumer.reset_offset(partition, position)?),
-            None => Err(TaskFailure::Outside(Error::fatal(format!(
+    fn reset_position(
+        &self,
+        node: NodeIndex,
+        partition: &TopicPartition,
+        bounds: LogBounds,
+    ) -> Result<Offset, TaskFailure> {
+        let reset = self.topology.node(node).as_source().and_then(|source| source.reset);
+        reset.map(|position| bounds.at(position)).ok_or_else(|| {
+            TaskFailure::Outside(Error::fatal(format!(
                 "partition {partition} has no committed offset and `auto-offset-reset` of its source is \"none\": \
                  set it to \"earliest\" or \"latest\", or commit an offset for the group"
-            )))),
-        }
+            )))
+        })
     }
 
     /// The changelogs of those of `tasks` that are not open.

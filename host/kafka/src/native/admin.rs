@@ -174,13 +174,6 @@ impl AdminRequest {
         Ok(self.answer_in(timeout)?.offsets())
     }
 
-    /// The offset asked for by [`Self::list_offsets`] of one partition.
-    pub(crate) fn offset(&self, timeout: Duration) -> Result<Offset, NativeError> {
-        let entry = self.offsets(timeout)?.pop().ok_or_else(NativeError::timed_out)?;
-        entry.code.check()?;
-        entry.offset.ok_or_else(NativeError::timed_out)
-    }
-
     /// The answer to a request with this `timeout`.
     pub(crate) fn answer_in(&self, timeout: Duration) -> Result<AdminAnswer, NativeError> {
         // The request itself ends in time; the little more lets its own error arrive.

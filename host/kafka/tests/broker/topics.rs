@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use millstream_core::Kind;
 use millstream_core::id::{Offset, TopicPartition};
-use millstream_core::port::{Consumer, RecordPurger, ResetPosition};
+use millstream_core::port::{Consumer, LogBounds, RecordPurger};
 use millstream_kafka::{InternalTopic, KafkaAdmin, KafkaPurger};
 
 use crate::cluster::{App, eventually, record};
@@ -56,9 +56,31 @@ fn purged_records_are_gone() {
     purger.purge(&[(partition.clone(), Offset(2))]);
     let mut consumer = app.solo();
     eventually("the purge", || {
-        let first = consumer.reset_offset(&partition, ResetPosition::Earliest).expect("the first offset");
-        (first == Offset(2)).then_some(())
+        let bounds = consumer.log_bounds(std::slice::from_ref(&partition)).expect("the bounds");
+        (bounds[0].first == Offset(2)).then_some(())
     });
+}
+
+#[test]
+fn where_many_partitions_begin_and_end_is_one_question_however_idle_they_are() {
+    // A broker answers the requests of a connection one after the other, and holds a fetch of idle partitions for 100 ms: asked one by
+    // one, these would take 20 s.
+    const PARTITIONS: i32 = 100;
+    let app = App::exactly_once();
+    let topic = app.topic("many", PARTITIONS);
+    let partitions: Vec<_> = (0..PARTITIONS).map(|partition| TopicPartition::new(topic.clone(), partition)).collect();
+    let mut consumer = app.solo();
+    let starts: Vec<_> = partitions.iter().map(|partition| (partition.clone(), Offset(0))).collect();
+    consumer.assign(&starts).expect("assign");
+    consumer.wait(Duration::from_millis(500));
+    let bounds = eventually("the bounds", || {
+        let start = Instant::now();
+        // The leaders of a new topic take a moment.
+        let bounds = consumer.log_bounds(&partitions).ok()?;
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        Some(bounds)
+    });
+    assert_eq!(bounds, vec![LogBounds { first: Offset(0), end: Offset(0) }; partitions.len()]);
 }
 
 #[test]

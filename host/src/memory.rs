@@ -3,34 +3,36 @@
 
 use std::time::{Duration, Instant};
 
-/// How long nothing must have happened. What is given back must be asked for again, a page at a time.
-const QUIET: Duration = Duration::from_secs(2);
+/// How much later than the tasks' rest, in which they free what they can.
+const AFTER_REST: Duration = Duration::from_secs(1);
 
 /// Watches how much was done, and gives memory back once when it is no more.
 #[derive(Debug)]
 pub struct IdleMemory {
     done: u64,
+    /// How long nothing must have happened. What is given back must be asked for again, a page at a time.
+    quiet: Duration,
     /// Since when nothing was done; `None` when memory was given back since.
     quiet_since: Option<Instant>,
 }
 
 impl IdleMemory {
-    /// For a process that has done nothing yet.
+    /// For a process that has done nothing yet, and whose tasks rest `rest_after` the last work.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self { done: 0, quiet_since: Some(now) }
+    pub fn new(now: Instant, rest_after: Duration) -> Self {
+        Self { done: 0, quiet: rest_after + AFTER_REST, quiet_since: Some(now) }
     }
 
-    /// Notes that `done` records were processed or restored in all until `now`. Tells whether now is the moment to give memory back.
+    /// Notes that `done` records were processed or restored, and commits made, in all until `now`. Tells whether now is the moment to give memory back.
     fn note(&mut self, done: u64, now: Instant) -> bool {
         if done != self.done {
-            *self = Self { done, quiet_since: Some(now) };
+            *self = Self { done, quiet_since: Some(now), ..*self };
             return false;
         }
-        self.quiet_since.take_if(|since| now.saturating_duration_since(*since) >= QUIET).is_some()
+        self.quiet_since.take_if(|since| now.saturating_duration_since(*since) >= self.quiet).is_some()
     }
 
-    /// Gives memory back if nothing was done for a while, given how many records were processed or restored in all.
+    /// Gives memory back if nothing was done for a while, given how many records were processed or restored and commits made in all.
     pub fn look(&mut self, done: u64) {
         if self.note(done, Instant::now()) {
             give_back();
@@ -58,7 +60,7 @@ mod tests {
     #[test]
     fn memory_is_given_back_once_after_each_time_of_work() {
         let start = Instant::now();
-        let mut memory = IdleMemory::new(start);
+        let mut memory = IdleMemory::new(start, Duration::from_secs(1));
         let mut at = |seconds: u64, done: u64| memory.note(done, start + Duration::from_secs(seconds));
         assert!(!at(1, 10), "work");
         assert!(!at(2, 10), "quiet, but not for long");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_core::Result;
 use millstream_core::commit::ProcessingGuarantee;
-use millstream_core::id::{Offset, TopicPartition};
+use millstream_core::id::{Offset, TaskId, TopicPartition};
 use millstream_core::offset_metadata;
 use millstream_core::port::{Broker, CommittedOffset, GroupMetadata, Producer, ProducerRecord};
 use millstream_core::record::{Headers, Record};
@@ -14,6 +14,7 @@ use millstream_core::record_collector::RecordCollector;
 use millstream_core::topology::{StoreKind, Topology};
 use millstream_embedded::{EmbeddedBroker, Isolation};
 use millstream_tests::driver::declare::{Draft, store};
+use millstream_tests::driver::kept_state::KeptState;
 use millstream_tests::driver::{DriverOptions, TestRecord, TopologyDriver};
 use millstream_tests::native::{NativePlugins, NativeProcessor};
 
@@ -140,6 +141,26 @@ fn a_commit_does_not_wait_for_the_turns_of_all_tasks_and_those_that_had_none_are
     driver.thread.run_once().expect("runs");
     assert_eq!(positions(&driver), [Some(2), Some(2), Some(1), Some(1)]);
     assert_eq!(driver.thread.totals().commits, 3);
+}
+
+#[test]
+fn a_thread_with_nothing_to_do_gives_its_states_what_was_committed() {
+    const TASK: TaskId = TaskId { sub_topology: millstream_core::id::SubTopologyId(0), partition: 0 };
+    let kept = KeptState::default();
+    let mut options = every(Duration::ZERO);
+    (options.settings.apply_interval, options.settings.rest_after) = (HOUR, Duration::from_secs(5));
+    options.state = Box::new(kept.clone());
+    let mut driver = driver(counting(), options);
+    driver.run_until_caught_up().expect("runs");
+    let steps = [(4, None), (4, None), (5, Some(Offset(5)))]; // records and markers take turns;
+    for (index, (quiet_seconds, reached)) in steps.into_iter().enumerate() {
+        write(&mut driver, "k", "v", 1);
+        driver.run_until_caught_up().expect("runs");
+        driver.advance_wall_clock(Duration::from_secs(quiet_seconds)).expect("runs");
+        let offset = kept.changelog_offset(TASK, 0).filter(|offset| offset.0 > 0);
+        assert_eq!(offset, reached, "record {index}");
+    }
+    assert_eq!(driver.store(TASK, "counts-store").len(), 1);
 }
 
 #[test]

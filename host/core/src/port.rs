@@ -511,7 +511,8 @@ pub trait TaskState: Send {
     /// As [`Self::get`].
     fn changelog_offset(&self, store: usize) -> Result<Option<Offset>>;
 
-    /// Makes everything applied and restored so far readable, and lets it survive a loss of power. Called before a clean close and after a restore.
+    /// Makes everything applied and restored so far readable, and lets it survive a loss of power. Called before a clean close, after a
+    /// restore, and when there is nothing to do.
     ///
     /// # Errors
     ///

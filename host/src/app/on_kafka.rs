@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use millstream_core::id::TopicName;
-use millstream_core::stream_thread::{Ports, StreamThread};
+use millstream_core::stream_thread::{Ports, StreamThread, Totals};
 use millstream_core::topology::{InternalTopicKind, NodeKind, ResolvedTopology, SinkTopic};
 use millstream_kafka::{
     InternalTopic, KafkaAdmin, KafkaBroker, KafkaChangelogReader, KafkaConfig, KafkaConsumer, KafkaPurger,
@@ -100,15 +100,14 @@ impl Cluster {
     fn watch(&self, supervisor: &mut Supervisor, mut resolved: Arc<ResolvedTopology>) -> Result<(), Failure> {
         let stop = supervisor.stop_handle();
         let mut looked_at = Instant::now();
-        let mut memory = IdleMemory::new(looked_at);
+        let mut memory = IdleMemory::new(looked_at, self.parts.settings.stream_thread.rest_after);
         loop {
             let reports = supervisor.reports();
             if stop.is_draining() || reports.iter().any(|report| report.ended) {
                 return Ok(());
             }
-            memory.look(
-                reports.iter().map(|report| report.totals.records_processed + report.totals.records_restored).sum(),
-            );
+            let done = |totals: &Totals| totals.records_processed + totals.records_restored + totals.commits;
+            memory.look(reports.iter().map(|report| done(&report.totals)).sum());
             supervisor.wait_for_report(WATCH_INTERVAL);
             let is_stale = self.stale.load(Ordering::SeqCst);
             let interval = if is_stale { STALE_INTERVAL } else { self.config.topics_check_interval() };

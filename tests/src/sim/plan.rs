@@ -116,6 +116,7 @@ fn settings(guarantee: ProcessingGuarantee, random: &mut Random) -> StreamThread
         guarantee,
         commit_interval: Duration::from_millis(random.pick(&[0, 1, 5, 20, 100])),
         apply_interval: Duration::ZERO,
+        rest_after: Duration::ZERO,
         task_idle_max: random.pick(&[None, Some(Duration::ZERO), Some(Duration::from_millis(20))]),
         buffered_records_max: random.within(1..=12),
         run_records_max: random.within(1..=8),
@@ -127,7 +128,8 @@ fn settings(guarantee: ProcessingGuarantee, random: &mut Random) -> StreamThread
         on_error: BTreeMap::from([(plugin, policy)]),
         dead_letter_topics: dead_letter_topics.into_iter().collect(),
     };
-    // Not a random choice of its own, so that seeds go on to mean what they meant.
+    // Not random choices of their own, so that seeds go on to mean what they meant.
     let apply_interval = Duration::from_millis([0, 10, 100, 1000][settings.run_records_max % 4]);
-    StreamThreadSettings { apply_interval, ..settings }
+    let rest_after = Duration::from_millis([0, 30, 5000][settings.buffered_records_max % 3]);
+    StreamThreadSettings { apply_interval, rest_after, ..settings }
 }

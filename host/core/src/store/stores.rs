@@ -72,11 +72,17 @@ const READ_AHEAD_MIN: usize = 4;
 /// How long a value is taken to be before it is read.
 const VALUE_BYTES_GUESS: usize = 128;
 
+/// Fewer bytes that were applied are not flushed when the task rests: they are read from the changelog soon enough, and a file for each
+/// of many short rests would have to be merged.
+const REST_FLUSH_BYTES_MIN: usize = 1024 * 1024;
+
 /// All stores of a task; a store is named by its index in the task's list.
 pub struct Stores {
     stores: Vec<Store>,
     state: Box<dyn TaskState>,
     scratch: Vec<u8>,
+    /// Keys and values that were applied since the state was last flushed.
+    unflushed_bytes: usize,
 }
 
 impl Stores {
@@ -87,7 +93,7 @@ impl Stores {
             .into_iter()
             .map(|settings| Store { buffer: WriteBuffer::new(settings.cache_bytes_max), settings, reached: None })
             .collect();
-        Self { stores, state, scratch: Vec::new() }
+        Self { stores, state, scratch: Vec::new(), unflushed_bytes: 0 }
     }
 
     /// The number of stores.
@@ -120,7 +126,7 @@ impl Stores {
     ///
     /// When the committed state can't be read.
     pub fn get(&mut self, store: usize, key: &[u8], out: &mut Vec<u8>) -> Result<Option<Stored>> {
-        let Self { stores, state, scratch } = self;
+        let Self { stores, state, scratch, .. } = self;
         let Store { settings, buffer, .. } = &mut stores[store];
         if let Some(known) = buffer.get(key) {
             return Ok(known.map(|value| append(settings.timestamped, value, out)));
@@ -289,16 +295,34 @@ impl Stores {
             store.buffer.sort_ahead();
             offsets.extend(store.reached.map(|reached| (index, reached)));
         }
-        let Self { stores, state, .. } = self;
-        let mut changes = stores.iter().enumerate().flat_map(|(store, Store { buffer, .. })| {
+        let Self { stores, state, unflushed_bytes, .. } = self;
+        let changes = stores.iter().enumerate().flat_map(|(store, Store { buffer, .. })| {
             buffer.ahead().map(move |entry| StateChange { store, key: entry.key, value: entry.value })
         });
+        let mut changes =
+            changes.inspect(|change| *unflushed_bytes += change.key.len() + change.value.map_or(0, <[u8]>::len));
         state.apply(&mut changes, &offsets)?;
         drop(changes);
         for Store { buffer, reached, .. } in stores {
             buffer.mark_applied();
             *reached = None;
         }
+        Ok(())
+    }
+
+    /// Gives the state what it lacks, and forgets all copies of what it has: nothing is to be done for a while. A state that was
+    /// given much writes it to its disk, which frees its memory as well and leaves nothing to restore after a crash.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails.
+    pub fn rest(&mut self) -> Result<()> {
+        self.apply_changes()?;
+        if self.unflushed_bytes >= REST_FLUSH_BYTES_MIN {
+            self.state.flush()?;
+            self.unflushed_bytes = 0;
+        }
+        self.stores.iter_mut().for_each(|store| store.buffer.forget());
         Ok(())
     }
 
@@ -406,6 +430,20 @@ mod tests {
         assert!(stores.state_mut().get(0, b"k", &mut raw).expect("memory can be read"));
         let reached = stores.state_mut().changelog_offset(0).expect("memory can be read");
         assert_eq!((raw.as_slice(), reached), (&b"2"[..], Some(Offset(10))));
+    }
+
+    #[test]
+    fn at_rest_the_state_has_everything_and_the_buffer_nothing() {
+        let mut stores = stores(false);
+        stores.put(0, b"a", Some(b"1"), 1).expect("within limits");
+        stores.mark_committed(&|_| Some(Offset(7)));
+        assert_ne!(stores.stores[0].buffer.byte_len(), 0);
+        stores.rest().expect("memory can be written");
+        assert_eq!(stores.state_mut().changelog_offset(0).expect("memory can be read"), Some(Offset(8)));
+        assert_eq!(stores.stores[0].buffer.byte_len(), 0);
+        let mut value = Vec::new();
+        assert!(stores.get(0, b"a", &mut value).expect("memory can be read").is_some());
+        assert_eq!(value, b"1");
     }
 
     #[test]

@@ -103,6 +103,10 @@ pub struct StreamThread {
     last_turn: Option<TaskId>,
     last_commit: Duration,
     last_purge: Duration,
+    /// When something was last processed or committed.
+    worked_at: Duration,
+    /// Whether the tasks rest since then.
+    is_resting: bool,
     /// When all tasks were last restarted because of an error.
     restarted_at: Option<Duration>,
     /// Consumed positions of repartition topics that were committed and not purged yet.
@@ -136,6 +140,8 @@ impl StreamThread {
             last_turn: None,
             last_commit: now,
             last_purge: now,
+            worked_at: now,
+            is_resting: false,
             restarted_at: None,
             purgeable: BTreeMap::new(),
             totals: Totals::default(),
@@ -217,10 +223,31 @@ impl StreamThread {
                 self.totals.processors_replaced += task.recycle(&self.topology, self.ports.plugins.as_mut())? as u64;
             }
         }
-        if records == 0 && !committed {
+        if records > 0 || committed {
+            self.worked_at = now;
+            self.is_resting = false;
+        } else {
+            self.rest_if_due(now)?;
             self.wait();
         }
         Ok(Round { records, committed })
+    }
+
+    /// After a while without work, tasks give memory back once. Those that still restore have work.
+    fn rest_if_due(&mut self, now: Duration) -> Result<(), TaskFailure> {
+        if self.is_resting || now.saturating_sub(self.worked_at) < self.settings.rest_after {
+            return Ok(());
+        }
+        let mut tasks: Vec<_> = self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running).collect();
+        if tasks.iter().any(|task| task.is_commit_needed()) {
+            return Ok(());
+        }
+        self.is_resting = true;
+        tracing::debug!(thread = %self.name, tasks = tasks.len(), "nothing to do: tasks give memory back");
+        for task in &mut tasks {
+            task.rest()?;
+        }
+        Ok(())
     }
 
     /// Tasks take turns of one run each, so that one with much to do does not hold up the others, and a commit does not wait for all of

@@ -29,6 +29,8 @@ pub struct StreamThreadSettings {
     /// How long committed changes may wait in memory until the state gets them, so that a key that changes in many commits is written
     /// once. After a crash they are had from the changelog, as all is that the state had not yet flushed.
     pub apply_interval: Duration,
+    /// How long nothing must have been processed or committed until tasks give their states everything and forget copies.
+    pub rest_after: Duration,
     /// How long an empty input is waited for; `None` turns the waiting off (Kafka Streams' `max.task.idle.ms = -1`).
     pub task_idle_max: Option<Duration>,
     /// Records taken from a partition at once.
@@ -57,6 +59,7 @@ impl Default for StreamThreadSettings {
             guarantee: ProcessingGuarantee::ExactlyOnce,
             commit_interval: Duration::from_millis(100),
             apply_interval: Duration::from_secs(1),
+            rest_after: Duration::from_secs(5),
             task_idle_max: Some(Duration::ZERO),
             buffered_records_max: limits::RUN_RECORDS_MAX,
             run_records_max: limits::RUN_RECORDS_MAX,

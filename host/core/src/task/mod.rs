@@ -481,6 +481,16 @@ impl ActiveTask {
         self.context.commit_requested = false;
     }
 
+    /// Gives back memory that only serves to be quick: nothing is to be done for a while. The task must be committed.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails.
+    pub fn rest(&mut self) -> Result<()> {
+        debug_assert!(!self.commit_needed, "a task that rests has committed");
+        self.context.stores.rest().map_err(|error| error.in_task(self.id))
+    }
+
     /// Replaces processors whose memory has passed its mark, and returns how many. Called right after a commit: nothing of the
     /// application lives in them then.
     ///

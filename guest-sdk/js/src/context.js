@@ -1,5 +1,6 @@
 // What a processor can do besides reading and writing stores: forward, schedule, and ask where and when it is.
 
+import { atOnce } from "./at-once.js";
 import { Batch } from "./batch.js";
 import { Fatal, ProcessorError, reasonOf, traceOf } from "./error.js";
 import { logError } from "./log.js";
@@ -106,7 +107,7 @@ export class Context {
         this._beginRow(row);
         let goesOn = true;
         try {
-            work(this);
+            atOnce(work(this), "the work of a row");
             this._output.handOverWhenLarge();
         } catch (error) {
             goesOn = this._fail(row, error);

@@ -26,5 +26,13 @@ declare class TextDecoder {
     decode(data?: ArrayBuffer | ArrayBufferView): string;
 }
 
+/** Random bytes from the host, which has others for each task and record; not at the top of a module. No keys. */
+declare var crypto: {
+    /** Fills the array, up to 65536 bytes, and returns it. */
+    getRandomValues<T extends ArrayBufferView>(array: T): T;
+    /** A random UUID (version 4). */
+    randomUUID(): string;
+};
+
 declare function atob(base64: string): string;
 declare function btoa(binary: string): string;

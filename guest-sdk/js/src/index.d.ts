@@ -24,19 +24,22 @@ export interface Processor {
     /**
      * Processes one record. What it throws says that the record was not processed: what it forwarded and wrote is taken
      * back, and the host does what the `ProcessorError` asks for. Any other error is logged with its stack and is
-     * `Fatal`.
+     * `Fatal`. A promise or a generator that is returned is an error, here and in all other functions of a plugin.
      */
-    process?(record: Record, context: Context): void;
+    process?(record: Record, context: Context): Done;
     /**
      * Processes a batch instead, for work that is quicker on many records. The result must be that of one record at a
      * time. What it throws ends the call, and the host gives the records again, one by one; see `Context.row`.
      */
-    processBatch?(batch: Batch, context: Context): void;
+    processBatch?(batch: Batch, context: Context): Done;
     /** A punctuation without a punctuator of its own is due. `timestamp` is the stream time or wall-clock time now. */
-    punctuate?(punctuation: Punctuation, kind: PunctuationType, timestamp: Timestamp, context: Context): void;
+    punctuate?(punctuation: Punctuation, kind: PunctuationType, timestamp: Timestamp, context: Context): Done;
     /** The task is about to be closed or given away. Nothing can be forwarded or written any more. */
-    close?(): void;
+    close?(): Done;
 }
+
+/** What is done with a record is done when the method returns: nobody waits for a promise, so `async` is an error. */
+export type Done = void | undefined;
 
 /** A class of processors; its constructor begins one, and what it throws is the reason why it can't begin. */
 export type ProcessorClass = new (setup: Setup) => Processor;
@@ -304,7 +307,7 @@ export class KeyValueStore<K = BytesOut, V = BytesOut> {
     as<L = BytesOut, W = BytesOut>(serdes?: StoreSerdes<L, W>): KeyValueStore<L, W>;
     /**
      * Reads the entries of all records' keys at the beginning of each batch, in one call of the host. With `choose`,
-     * reads the keys that it gives for a record instead.
+     * reads the keys that it gives for a record instead; of a record for which it throws, nothing is read ahead.
      */
     readAhead(choose?: (record: Record) => Given<K> | Given<K>[] | null | undefined): this;
     /** The value of `key`, or null. */

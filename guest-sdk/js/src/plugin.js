@@ -1,10 +1,12 @@
 // What a plugin is: processors, predicates and key selectors by the names that a manifest calls them.
 
+import { atOnce, refuseLater } from "./at-once.js";
 import { Batch } from "./batch.js";
 import { Fatal, ProcessorError, reasonOf, traceOf } from "./error.js";
 import { logError } from "./log.js";
 import { packPieces } from "./output.js";
 import { encode } from "./serde.js";
+import { wellFormed } from "./utf8.js";
 
 /** A plugin; `plugin` makes it. */
 export class Plugin {
@@ -37,7 +39,7 @@ export class Plugin {
         const batch = new Batch(columns);
         const answers = new Uint8Array(batch.length);
         for (let row = 0; row < answers.length; row++) {
-            answers[row] = predicate(batch.record(row)) ? 1 : 0;
+            answers[row] = atOnce(predicate(batch.record(row)), "a predicate") ? 1 : 0;
         }
         return answers;
     }
@@ -48,7 +50,7 @@ export class Plugin {
         const batch = new Batch(columns);
         const pieces = new Array(batch.length);
         for (let row = 0; row < pieces.length; row++) {
-            pieces[row] = encode(selector(batch.record(row)) ?? null);
+            pieces[row] = encode(atOnce(selector(batch.record(row)), "a key selector") ?? null);
         }
         const { bytes, ends } = packPieces(pieces);
         const nulls = pieces.includes(null)
@@ -71,7 +73,7 @@ export function answerOf(thrown) {
     if (!(thrown instanceof ProcessorError)) {
         logError(traceOf(thrown));
     }
-    return reasonOf(thrown);
+    return wellFormed(reasonOf(thrown));
 }
 
 function named(kind, contents) {
@@ -85,6 +87,13 @@ function named(kind, contents) {
             !["process", "processBatch"].some((method) => typeof content.prototype?.[method] === "function")
         ) {
             throw new TypeError(`the processor \`${name}\` has no method \`process\``);
+        }
+        if (kind !== "processor") {
+            refuseLater(content, `the ${kind} \`${name}\``);
+            continue;
+        }
+        for (const method of ["process", "processBatch", "punctuate", "close"]) {
+            refuseLater(content.prototype[method], `\`${method}\` of the processor \`${name}\``);
         }
     }
     return new Map(entries);

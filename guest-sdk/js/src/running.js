@@ -1,5 +1,6 @@
 // A processor that has begun, and the calls of the host that it answers.
 
+import { atOnce } from "./at-once.js";
 import { Batch } from "./batch.js";
 import { Context, asProcessorError } from "./context.js";
 import { Setup } from "./setup.js";
@@ -8,7 +9,7 @@ export class Running {
     /** Begins `Processor`; throws what it throws. */
     constructor(host, Processor, setup) {
         this.context = new Context(host);
-        this.processor = new Processor(new Setup(setup, this.context));
+        this.processor = atOnce(new Processor(new Setup(setup, this.context)), "the constructor");
         this.context._end();
     }
 
@@ -33,9 +34,9 @@ export class Running {
         context._beginPunctuation(timestamp);
         try {
             if (own?.punctuator !== undefined) {
-                own.punctuator(timestamp, context);
+                atOnce(own.punctuator(timestamp, context), "a punctuator");
             } else {
-                processor.punctuate?.(own?.punctuation, kind, timestamp, context);
+                atOnce(processor.punctuate?.(own?.punctuation, kind, timestamp, context), "`punctuate`");
             }
         } catch (error) {
             context._takeBackPunctuation();
@@ -46,7 +47,7 @@ export class Running {
     }
 
     close() {
-        this.processor.close?.();
+        atOnce(this.processor.close?.(), "`close`");
     }
 }
 
@@ -55,7 +56,7 @@ function processEach(processor, batch, context) {
     for (let row = 0; row < length; row++) {
         context._beginRow(row);
         try {
-            processor.process(batch.record(row), context);
+            atOnce(processor.process(batch.record(row), context), "`process`");
         } catch (error) {
             if (!context._fail(row, error)) {
                 break;
@@ -68,12 +69,12 @@ function processEach(processor, batch, context) {
 function processTogether(processor, batch, context) {
     if (batch.length > 1) {
         // What it throws ends the call, and the host gives the records again, one by one.
-        processor.processBatch(batch, context);
+        atOnce(processor.processBatch(batch, context), "`processBatch`");
         return;
     }
     for (const store of context._stores) store._cache.beginRecord();
     try {
-        processor.processBatch(batch, context);
+        atOnce(processor.processBatch(batch, context), "`processBatch`");
     } catch (error) {
         // The one record is to blame.
         context._fail(0, error);

@@ -1,8 +1,10 @@
 // State stores: every access behaves as if it went to the host at once, but those of a batch travel together.
 
+import { atOnce, refuseLater } from "./at-once.js";
 import { Cache } from "./cache.js";
 import { Column, timestampAt, wordsOf } from "./column.js";
-import { Fatal } from "./error.js";
+import { Fatal, reasonOf } from "./error.js";
+import { log } from "./log.js";
 import { checkedTimestamp } from "./record.js";
 import { bytes as bytesSerde, decode, encode } from "./serde.js";
 import { binaryOfBytes, binaryOfText, bytesOfText } from "./utf8.js";
@@ -26,6 +28,7 @@ export class KeyValueStore {
         this._keys = keys;
         this._values = values;
         this._readAhead = null;
+        this._hasFailedToChoose = false;
     }
 
     /** Another face of the same store, with other serdes. */
@@ -37,9 +40,10 @@ export class KeyValueStore {
     /**
      * Reads the entries of all records' keys at the beginning of each batch, in one call of the host. For a processor
      * that looks up the key of every record. With `choose`, reads the keys that it gives for a record instead: one, or
-     * several in an array.
+     * several in an array. Of a record for which it throws nothing is read ahead.
      */
     readAhead(choose) {
+        refuseLater(choose, "the function of `readAhead`");
         (this._main ?? this)._readAhead = choose === undefined ? "record keys" : { choose, keys: this._keys };
         return this;
     }
@@ -176,13 +180,28 @@ export class KeyValueStore {
             if (readAhead === "record keys") {
                 if (!batch._keys.isNull(row)) keys.push(batch._keys.binaryAt(row));
             } else {
-                const chosen = readAhead.choose(batch.record(row));
-                for (const key of Array.isArray(chosen) ? chosen : [chosen]) {
-                    if (key != null) keys.push(binaryKey(key, readAhead.keys));
-                }
+                for (const key of this._chosenKeys(readAhead, batch.record(row))) keys.push(key);
             }
         }
         this._cache.readAhead(keys);
+    }
+
+    /**
+     * The keys to be read ahead for a record. A failure is nobody's: alone, the record would not be asked, so here it
+     * must not fail either. Only the first one is told, or a bad record in each batch would fill the log.
+     */
+    _chosenKeys({ choose, keys }, record) {
+        try {
+            const chosen = atOnce(choose(record), "the function of `readAhead`");
+            const list = Array.isArray(chosen) ? chosen : [chosen];
+            return list.filter((key) => key != null).map((key) => binaryKey(key, keys));
+        } catch (error) {
+            if (!this._hasFailedToChoose) {
+                this._hasFailedToChoose = true;
+                log.warn(`nothing is read ahead of store \`${this.name}\` for a record: ${reasonOf(error)}`);
+            }
+            return [];
+        }
     }
 
     /** Ends a call: writes go to the host, and what was read is forgotten, because others may change it. */

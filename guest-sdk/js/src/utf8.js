@@ -5,6 +5,8 @@
 // bytes can't be keys.
 
 const NON_ASCII = /[^\x00-\x7f]/;
+// With the flag `u` a pair is one character.
+const LONE_SURROGATE = /\p{Surrogate}/gu;
 
 // Asked once, before the SDK itself may define them.
 const encoder = typeof TextEncoder === "function" ? new TextEncoder() : null;
@@ -43,9 +45,15 @@ export function bytesOfBinary(binary) {
     return bytes;
 }
 
+/** A text with U+FFFD in place of each surrogate that is alone: those are no Unicode, and have no UTF-8. */
+export function wellFormed(text) {
+    const whole = String(text);
+    return typeof whole.toWellFormed === "function" ? whole.toWellFormed() : whole.replace(LONE_SURROGATE, "\ufffd");
+}
+
 /** The UTF-8 of a text, as a binary string. Surrogates that are alone become U+FFFD. */
 export function binaryOfText(text) {
-    return isAscii(text) ? text : unescape(encodeURIComponent(text.toWellFormed?.() ?? text));
+    return isAscii(text) ? text : unescape(encodeURIComponent(wellFormed(text)));
 }
 
 /** The UTF-8 of a text. Surrogates that are alone become U+FFFD. */

@@ -1,7 +1,10 @@
 // Processors as their authors test them: forwarding, state, time and errors, without Wasm.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import {
     DeadLetter,
@@ -21,6 +24,9 @@ import {
     text,
 } from "@millstream/sdk";
 import { TestProcessor, askKeySelector, askPredicate, record } from "@millstream/sdk/testing";
+
+import { beginCall, crypto, random, randomBytesFrom } from "../src/random.js";
+import { wellFormed } from "../src/utf8.js";
 
 /** Does what the words of the value say, one after the other. */
 class Script {
@@ -168,6 +174,72 @@ describe("a processor", () => {
         assert.match(error.message, /^TypeError: Cannot read properties of undefined/);
         assert.match(test.logged[0], /^error: TypeError: Cannot read /);
         assert.match(test.logged[1], /^error: .*processor\.test\.js/);
+    });
+
+    it("refuses a promise or a generator, wherever it is given", () => {
+        const later = async () => {
+            await null;
+            throw new Error("nobody hears this");
+        };
+        const generator = function* () {};
+        for (const [give, how] of [
+            [later, "must not be async or return a promise: a record's work ends with the call"],
+            [generator, "must not be a generator: a record's work ends with the call"],
+        ]) {
+            const begin = (methods, schedule = () => {}) => {
+                class Late {
+                    constructor(setup) {
+                        schedule(setup);
+                    }
+                    process(record, context) {
+                        context.forward(record);
+                    }
+                }
+                Object.assign(Late.prototype, methods);
+                return new TestProcessor(Late);
+            };
+            const fails = (what, work) =>
+                assert.throws(work, ({ reaction, message }) => {
+                    assert.equal(reaction, "fatal");
+                    return message.startsWith(`${what} ${how}`);
+                });
+            fails("`process`", () => begin({ process: () => give() }).process(record({})));
+            fails("`processBatch`", () => begin({ processBatch: () => give() }).process(record({})));
+            fails("`processBatch`", () => begin({ processBatch: () => give() }).processBatch([record({}), record({})]));
+            fails("the work of a row", () =>
+                begin({ processBatch: (_, context) => context.row(0, () => give()) }).process(record({})),
+            );
+            fails("`punctuate`", () =>
+                begin({ punctuate: () => give() }, (setup) => setup.schedule(1, "stream-time")).process(record({})),
+            );
+            fails("a punctuator", () =>
+                begin({}, (setup) => setup.schedule(1, "stream-time", () => give())).process(record({})),
+            );
+            fails("`close`", () => begin({ close: () => give() }).close());
+            class Late {
+                constructor() {
+                    return give();
+                }
+                process() {}
+            }
+            fails("the constructor", () => new TestProcessor(Late));
+        }
+    });
+
+    it("leaves nothing behind of a record whose work is to go on later", () => {
+        class Late {
+            async process(record, context) {
+                context.forward(record);
+                await null;
+                throw new Skip("never heard");
+            }
+        }
+        const test = new TestProcessor(Late);
+        assert.deepEqual(
+            test.processBatch([record({})]).map(({ error }) => error.reaction),
+            ["fatal"],
+        );
+        assert.deepEqual(test.takeForwarded(), []);
     });
 
     it("says what is missing when it can't begin", () => {
@@ -405,6 +477,59 @@ describe("a punctuation", () => {
 });
 
 describe("a store", () => {
+    it("is read ahead for the other records when the choice of keys fails for one", () => {
+        class Chooser {
+            constructor(setup) {
+                const choose = (record) => [record.valueAs(json).of, null];
+                this.store = setup.store("store", { keys: text, values: text }).readAhead(choose);
+            }
+            process(record, context) {
+                let order;
+                try {
+                    order = record.valueAs(json);
+                } catch {
+                    throw new DeadLetter("no order");
+                }
+                context.forward(record.withValue(this.store.get(order.of) ?? "none"));
+            }
+        }
+        const orders = ["a", "b", "a"].map((of) => record({ value: JSON.stringify({ of }) }));
+        const begin = () => new TestProcessor(Chooser, { entries: { store: [["a", "1"]] } });
+        const test = begin();
+        for (let times = 2; times > 0; times--) {
+            const failures = test.processBatch([orders[0], record({ value: "{" }), ...orders.slice(1)]);
+            assert.deepEqual(
+                failures.map(({ row, error }) => [row, error.reaction]),
+                [[1, "dead-letter"]],
+            );
+            assert.deepEqual(values(test), ["1", "none", "1"]);
+            assert.equal(test.hostCalls, 2, "get-many, forward");
+        }
+        assert.equal(test.logged.length, 1, "a bad record in each batch does not fill the log");
+        assert.match(test.logged[0], /^warn: nothing is read ahead of store `store` for a record: the value is not/);
+        const single = begin();
+        assert.throws(() => single.process(record({ value: "{" })), DeadLetter);
+    });
+
+    it("is not read ahead by what is to go on later", () => {
+        const begin = (choose) => {
+            class Chooser {
+                constructor(setup) {
+                    setup.store("store").readAhead(choose);
+                }
+                process(record, context) {
+                    context.forward(record);
+                }
+            }
+            return new TestProcessor(Chooser, { stores: ["store"] });
+        };
+        assert.throws(() => begin(async () => "a"), /the function of `readAhead` must not be async: a record's work ends/);
+        assert.throws(() => begin(function* () {}), /the function of `readAhead` must not be a generator/);
+        const test = begin(() => Promise.resolve("a"));
+        assert.deepEqual(test.processBatch([record({}), record({})]), []);
+        assert.match(test.logged[0], /the function of `readAhead` must not be async or return a promise/);
+    });
+
     it("walks in the order of bytes, both ways, while it is written to", () => {
         class Walker {
             constructor(setup) {
@@ -478,6 +603,96 @@ describe("a function", () => {
         assert.throws(() => plugin({}), /name one/);
         assert.throws(() => plugin({ processors: { a: () => {} } }), /the processor `a` has no method `process`/);
         assert.throws(() => plugin({ predicates: { a: 1 } }), /the predicate `a` is no function/);
+    });
+
+    it("must not be async, nor a generator", () => {
+        class Async {
+            async process() {}
+        }
+        class Closing {
+            process() {}
+            *close() {}
+        }
+        const processors = (a) => plugin({ processors: { a } });
+        assert.throws(() => processors(Async), /`process` of the processor `a` must not be async: a record's work ends/);
+        assert.throws(() => processors(Closing), /`close` of the processor `a` must not be a generator/);
+        assert.throws(() => plugin({ predicates: { a: async () => true } }), /the predicate `a` must not be async/);
+        assert.throws(() => plugin({ keySelectors: { a: function* () {} } }), /the key selector `a` must not be a gen/);
+        const late = plugin({
+            predicates: { a: () => Promise.resolve(false) },
+            keySelectors: { a: () => Promise.resolve("k") },
+        });
+        assert.throws(() => askPredicate(late, "a", [record({})]), /a predicate must not be async or return a promise/);
+        assert.throws(() => askKeySelector(late, "a", [record({})]), /a key selector must not be async or return a/);
+    });
+});
+
+describe("text for the host", () => {
+    it("has no half of a character", () => {
+        for (const native of [String.prototype.toWellFormed, undefined]) {
+            const own = Object.getOwnPropertyDescriptor(String.prototype, "toWellFormed");
+            try {
+                if (native === undefined) delete String.prototype.toWellFormed;
+                for (const [given, expected] of [
+                    ["", ""],
+                    ["aé\u{1f600}", "aé\u{1f600}"],
+                    ["\ud83d\ude00", "\u{1f600}"],
+                    ["a\ud800b\udc00\udc00", "a\ufffdb\ufffd\ufffd"],
+                    ["\ud800\ud83d\ude00\ud800", "\ufffd\u{1f600}\ufffd"],
+                ]) {
+                    assert.equal(wellFormed(given), expected);
+                }
+                assert.equal(wellFormed(undefined), "undefined");
+            } finally {
+                if (own !== undefined) Object.defineProperty(String.prototype, "toWellFormed", own);
+            }
+        }
+    });
+});
+
+describe("chance", () => {
+    it("is the host's, anew in each call", () => {
+        const asked = [];
+        randomBytesFrom((length) => {
+            asked.push(length);
+            return Uint8Array.from({ length }, (_, index) => index * 37 + asked.length * 11);
+        });
+        const early = random();
+        assert.ok(early >= 0 && early < 1);
+        assert.throws(() => crypto.randomUUID(), /no random bytes at the top of a module/);
+        assert.deepEqual(asked, [], "there is no host yet");
+
+        const seen = [];
+        for (let call = 0; call < 3; call++) {
+            beginCall();
+            seen.push(random(), random());
+        }
+        assert.deepEqual(asked, [16, 16, 16], "once a call");
+        assert.equal(new Set(seen).size, 6);
+        assert.ok(seen.every((number) => number >= 0 && number < 1));
+        const tenths = new Array(10).fill(0);
+        for (let left = 100000; left > 0; left--) tenths[Math.floor(random() * 10)]++;
+        assert.ok(Math.min(...tenths) > 9500 && Math.max(...tenths) < 10500, tenths.join());
+
+        assert.match(crypto.randomUUID(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+        const words = new Uint32Array(6);
+        assert.equal(crypto.getRandomValues(words.subarray(2, 4)).length, 2);
+        assert.deepEqual(
+            Array.from(words, (word) => word !== 0),
+            [false, false, true, true, false, false],
+        );
+        assert.throws(() => crypto.getRandomValues([1]), TypeError);
+        assert.throws(() => crypto.getRandomValues(new Uint8Array(65537)), RangeError);
+    });
+});
+
+describe("the package", () => {
+    const directory = fileURLToPath(new URL("..", import.meta.url));
+
+    it("has its license with it", () => {
+        const [{ files }] = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json"], { cwd: directory }));
+        assert.ok(files.some(({ path }) => path === "LICENSE"));
+        assert.equal(readFileSync(`${directory}/LICENSE`, "utf8"), readFileSync(`${directory}/../../LICENSE`, "utf8"));
     });
 });
 

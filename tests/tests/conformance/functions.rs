@@ -15,7 +15,8 @@ pub const CASES: &[Case] = &[
     ("a key selector groups, and a record without a key is dropped", key_selector),
 ];
 
-fn function(name: &str) -> FunctionRef {
+/// A function of the plugin.
+pub fn function(name: &str) -> FunctionRef {
     FunctionRef { plugin: "conformance".to_owned(), function: Some(name.to_owned()) }
 }
 

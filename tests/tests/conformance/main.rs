@@ -5,6 +5,7 @@
 mod batches;
 mod failures;
 mod functions;
+mod javascript;
 mod limits;
 mod processors;
 mod punctuations;

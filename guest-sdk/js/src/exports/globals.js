@@ -1,10 +1,18 @@
-// What QuickJS lacks and libraries expect: TextEncoder, TextDecoder, console. `millstream build` imports this first.
+// What QuickJS lacks and libraries expect: TextEncoder, TextDecoder, console, crypto; and a `Math.random` with a seed of
+// its own for each instance. `millstream build` imports this first.
 
 import { log as write } from "millstream:processor/log@0.1.0";
+import { getRandomBytes } from "wasi:random/random@0.2.0";
 import { logTo } from "../log.js";
-import { bytesOfText, lossyTextOfBytes, textOfBytes } from "../utf8.js";
+import { crypto, random, randomBytesFrom } from "../random.js";
+import { bytesOfText, lossyTextOfBytes, textOfBytes, wellFormed } from "../utf8.js";
 
-logTo((level, message) => write(level, message));
+const tell = (level, message) => write(level, wellFormed(message));
+logTo(tell);
+
+randomBytesFrom(getRandomBytes);
+Math.random = random;
+globalThis.crypto ??= crypto;
 
 globalThis.TextEncoder ??= class TextEncoder {
     encoding = "utf-8";
@@ -40,12 +48,12 @@ globalThis.TextDecoder ??= class TextDecoder {
 };
 
 globalThis.console ??= {
-    trace: (...values) => write("trace", format(values)),
-    debug: (...values) => write("debug", format(values)),
-    log: (...values) => write("info", format(values)),
-    info: (...values) => write("info", format(values)),
-    warn: (...values) => write("warn", format(values)),
-    error: (...values) => write("error", format(values)),
+    trace: (...values) => tell("trace", format(values)),
+    debug: (...values) => tell("debug", format(values)),
+    log: (...values) => tell("info", format(values)),
+    info: (...values) => tell("info", format(values)),
+    warn: (...values) => tell("warn", format(values)),
+    error: (...values) => tell("error", format(values)),
 };
 
 function format(values) {

@@ -2,7 +2,7 @@
 // `javascript.rs`). It lies beside the `node_modules` that holds its tools. What went wrong goes to standard error, in
 // the tools' own words; what was read goes to standard output, as JSON.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -19,6 +19,14 @@ const WORLDS = {
     "plugin-key-selector": ["keySelector", "exportKeySelectors", "key-selector"],
 };
 
+/** What of WASI the SDK asks for besides what QuickJS does: random bytes, for `Math.random` and `crypto`. */
+const RANDOM = `package wasi:random@0.2.0;
+
+interface random {
+    get-random-bytes: func(len: u64) -> list<u8>;
+}
+`;
+
 /** One file of the plugin and all that it imports; errors are printed with file, line and the line itself. */
 async function bundle(contents, outfile, sourcemap, logLevel) {
     const result = await esbuild.build({
@@ -30,7 +38,7 @@ async function bundle(contents, outfile, sourcemap, logLevel) {
         mainFields: ["module", "main"],
         conditions: ["millstream"],
         target: "es2023",
-        external: ["millstream:*"],
+        external: ["millstream:*", "wasi:*"],
         charset: "utf8",
         sourcemap,
         metafile: true,
@@ -111,7 +119,10 @@ async function main() {
     );
     const worlds = await worldsOf(probe);
     const includes = worlds.map((world) => `include ${world};`).join(" ");
-    writeFileSync(`${wit}/plugin.wit`, `package millstream:processor@0.1.0;\nworld plugin { ${includes} }\n`);
+    mkdirSync(`${wit}/deps/random`, { recursive: true });
+    writeFileSync(`${wit}/deps/random/random.wit`, RANDOM);
+    const world = `world plugin { ${includes} import wasi:random/random@0.2.0; }`;
+    writeFileSync(`${wit}/plugin.wit`, `package millstream:processor@0.1.0;\n${world}\n`);
     const outfile = `${work}/plugin.mjs`;
     const inputs = await bundle(exportsOf(worlds), outfile, "external", "warning");
     const jsSource = readFileSync(outfile, "utf8") + placesOf(`${outfile}.map`);

@@ -85,6 +85,48 @@ fn a_mistake_in_a_plugin_is_the_compiler_s_to_explain() {
     }
 }
 
+/// The fenced blocks of a document: their language and their text.
+fn blocks(document: &str) -> Vec<(&str, &str)> {
+    let fenced = document.split("```").skip(1).step_by(2);
+    fenced.filter_map(|block| block.split_once('\n')).collect()
+}
+
+#[test]
+fn the_plugin_and_the_test_in_the_readme_of_javascript_fit_together() {
+    let sdk = plugins().join("../guest-sdk/js");
+    let readme = std::fs::read_to_string(sdk.join("README.md")).expect("the SDK has a README");
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shout");
+    let write = |path: &str, text: &str| {
+        let path = source.join(path);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("the directory for tests can be written");
+        std::fs::write(path, text).expect("the directory for tests can be written");
+    };
+    let mut written = Vec::new();
+    for (language, text) in blocks(&readme) {
+        let named = text.strip_prefix("// ").and_then(|rest| rest.lines().next()).filter(|_| language == "ts");
+        let path = if language == "json" { Some("package.json") } else { named };
+        if let Some(path) = path {
+            write(path, &text.replace("file:sdk", &format!("file:{}", sdk.display())));
+            written.push(path);
+        }
+    }
+    assert_eq!(written, ["package.json", "src/index.ts", "test/index.test.ts"]);
+    // The types of Node.js are not at hand.
+    write("test/node.d.ts", "declare module \"node:assert/strict\";\ndeclare module \"node:test\";\n");
+    let template = std::fs::read_to_string(sdk.join("template-ts/tsconfig.json")).expect("the template has types");
+    write("tsconfig.json", &template.replace("[\"src\"]", "[\"src\", \"test\"]"));
+    let built = build(&Request { source, ..Request::default() }, &mut |_| {}).expect("it can be built as it stands");
+    assert_eq!(built[0].name, "shout");
+}
+
+#[test]
+fn the_tests_of_the_typescript_template_are_compiled_by_the_esbuild_that_compiles_plugins() {
+    let read = |path: &str| std::fs::read_to_string(plugins().join("..").join(path)).expect("the file is there");
+    let tools: serde_json::Value = serde_json::from_str(&read("host/build/src/javascript/package.json")).expect("JSON");
+    let version = tools["dependencies"]["esbuild"].as_str().expect("a version");
+    assert!(read("guest-sdk/js/template-ts/package.json").contains(&format!("esbuild@{version} ")), "{version}");
+}
+
 #[test]
 fn one_plugin_can_be_built_to_a_file_of_one_s_own() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deep/own.wasm");

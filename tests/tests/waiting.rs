@@ -66,6 +66,19 @@ fn without_work_it_waits_for_the_poll_time_out() {
 }
 
 #[test]
+fn at_rest_it_waits_longer() {
+    let (mut driver, corks) = driver(false, |options| {
+        options.settings.poll_timeout = Duration::from_millis(100);
+        options.settings.rest_after = Duration::from_secs(5);
+    });
+    assert_eq!(wait(&mut driver, &corks), 100);
+    advance(&driver, 5_000);
+    assert_eq!(wait(&mut driver, &corks), 1_000);
+    write(&mut driver, "v");
+    assert_eq!(wait(&mut driver, &corks), 100, "there was work");
+}
+
+#[test]
 fn uncommitted_work_is_committed_in_time() {
     let (mut driver, corks) = driver(false, |options| options.settings.commit_interval = Duration::from_millis(100));
     driver.run_rounds(3).expect("runs");

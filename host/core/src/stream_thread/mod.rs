@@ -35,6 +35,9 @@ const RESTORE_WAIT: Duration = Duration::from_millis(1);
 /// intervals it is given the changes of each commit at once.
 const CALM_AFTER_INTERVALS: u32 = 10;
 
+/// How long a thread whose tasks rest waits at least: records, events and signals wake it.
+const RESTING_WAIT_MIN: Duration = Duration::from_secs(1);
+
 /// How often a retriable error that lasts is logged; it is tried again several times a second.
 const RETRY_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -314,7 +317,9 @@ impl StreamThread {
         let commit = commit.then(|| (self.last_commit + self.settings.commit_interval).saturating_sub(now));
         let opening = self.assignment.is_pending().then_some(RESTORE_WAIT);
         let tasks = self.tasks.values().filter_map(|task| self.time_to_work(task, now, wall_clock));
-        let timeout = tasks.chain(commit).chain(opening).fold(self.settings.poll_timeout, Duration::min);
+        let poll_timeout = self.settings.poll_timeout;
+        let longest = if self.is_resting { poll_timeout.max(RESTING_WAIT_MIN) } else { poll_timeout };
+        let timeout = tasks.chain(commit).chain(opening).fold(longest, Duration::min);
         self.ports.consumer.wait(timeout);
     }
 

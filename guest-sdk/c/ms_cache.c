@@ -91,7 +91,7 @@ const ms_state *ms_cache_get(ms_cache *cache, ms_bytes key) {
     ms_state *state = &entries(cache)[index].state;
     if (state->known == MS_KNOWN_NOTHING) {
         ms_stored_answer answer;
-        ms_import_get(cache->handle, key.data, key.length, &answer);
+        MS_HANDED_OVER(ms_import_get(cache->handle, key.data, key.length, &answer));
         *state = state_of(answer.is_some, answer.stored.value.data, answer.stored.value.length, answer.stored.timestamp);
     }
     return state;
@@ -133,8 +133,8 @@ static void read_many(ms_cache *cache, const uint32_t *wanted, size_t count, ms_
         ms_push_number(&cache->key_ends, (uint32_t)cache->keys.length);
     }
     ms_values_columns found;
-    ms_import_get_many(cache->handle, cache->keys.data, cache->keys.length, cache->key_ends.data, cache->key_ends.length,
-                       &found);
+    MS_HANDED_OVER(ms_import_get_many(cache->handle, cache->keys.data, cache->keys.length, cache->key_ends.data,
+                                      cache->key_ends.length, &found));
     uint32_t start = 0;
     for (size_t position = 0; position < count; position++) {
         uint32_t end = ms_number_at(found.value_ends.data, position);

@@ -116,7 +116,7 @@ int64_t ms_wall_clock_time(ms_context *context) {
 
 bool ms_get_metadata(ms_context *context, ms_metadata *metadata) {
     ms_metadata_answer answer;
-    ms_import_metadata(row_or_zero(context), &answer);
+    MS_HANDED_OVER(ms_import_metadata(row_or_zero(context), &answer));
     if (!answer.is_some) {
         return false;
     }
@@ -149,14 +149,14 @@ static ms_status scheduled(ms_context *context, const ms_schedule_answer *answer
 ms_status ms_schedule(ms_context *context, uint64_t interval_ms, ms_punctuation_type type, ms_punctuator punctuator,
                       void *argument, ms_punctuation *punctuation) {
     ms_schedule_answer answer;
-    ms_import_schedule(interval_ms, type, &answer);
+    MS_HANDED_OVER(ms_import_schedule(interval_ms, type, &answer));
     return scheduled(context, &answer, punctuator, argument, punctuation);
 }
 
 ms_status ms_schedule_at(ms_context *context, int64_t start, uint64_t interval_ms, ms_punctuation_type type,
                          ms_punctuator punctuator, void *argument, ms_punctuation *punctuation) {
     ms_schedule_answer answer;
-    ms_import_schedule_at(start, interval_ms, type, &answer);
+    MS_HANDED_OVER(ms_import_schedule_at(start, interval_ms, type, &answer));
     return scheduled(context, &answer, punctuator, argument, punctuation);
 }
 

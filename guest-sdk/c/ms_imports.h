@@ -13,6 +13,19 @@
 #define MS_IMPORT(interface, name)
 #endif
 
+/* Whether it is the host that asks for memory (`cabi_realloc`), for what it hands over: the arguments of an export before
+ * that runs, or the answer of an import below. That memory is taken back when the call returns. At any other time it is the
+ * adapter of WASI that asks, in the middle of the C library, and it keeps what it gets for ever. */
+extern bool ms_host_hands_over;
+
+/* Calls an import that answers with lists, or may. */
+#define MS_HANDED_OVER(call)        \
+    do {                            \
+        ms_host_hands_over = true;  \
+        (call);                     \
+        ms_host_hands_over = false; \
+    } while (0)
+
 /* Values in columns, as in wit/state.wit. */
 typedef struct ms_values_columns {
     ms_list_ values, value_ends, nulls, timestamps;

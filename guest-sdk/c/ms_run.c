@@ -76,23 +76,36 @@ void ms_running_free(ms_running *running) {
     ms_arena_free(&context->reasons);
 }
 
-/* === The memory that the host writes to, until the call returns === */
+/* === The memory that the host writes to === */
 
-static ms_arena arguments;
+/* What the host has handed over, until the call returns. */
+static ms_arena handed_over;
 
 /* What the last call answered; the host has read it before it calls again. */
 static ms_arena answers;
 
+/* Static constructors may use the C library, hence false before the first export; what the host hands to that one is kept
+ * for nothing. */
+bool ms_host_hands_over = false;
+
 #ifdef __wasm__
 __attribute__((export_name("cabi_realloc"))) void *ms_realloc(void *old, size_t old_size, size_t align, size_t size) {
+    /* Both kinds are aligned for anything. */
     (void)align;
-    void *found = ms_arena_take(&arguments, size);
+    void *found = ms_host_hands_over ? ms_arena_take(&handed_over, size) : ms_malloc(size);
     if (old != NULL && old_size > 0) {
         memcpy(found, old, old_size < size ? old_size : size);
     }
     return found;
 }
 #endif
+
+static void begin_export(void) { ms_host_hands_over = false; }
+
+static void end_export(void) {
+    ms_arena_empty(&handed_over);
+    ms_host_hands_over = true;
+}
 
 static const char *kept_text(ms_context *context, const ms_list_ *text) {
     char *kept = ms_arena_take(&context->setup, text->length + 1);
@@ -128,6 +141,7 @@ static ms_running instance;
 static ms_context setup_texts;
 
 void *ms_export_names_(const void *table, size_t size, size_t count) {
+    begin_export();
     ms_arena_empty(&answers);
     ms_list_ *names = ms_arena_take(&answers, count * sizeof *names);
     for (size_t index = 0; index < count; index++) {
@@ -137,6 +151,7 @@ void *ms_export_names_(const void *table, size_t size, size_t count) {
     }
     ms_list_ *answer = ms_arena_take(&answers, sizeof *answer);
     *answer = (ms_list_){names, count};
+    end_export();
     return answer;
 }
 
@@ -148,6 +163,7 @@ typedef struct ms_init_answer {
 
 void *ms_export_init_(const ms_processor *table, size_t count, const ms_setup_ *given) {
     static ms_init_answer answer;
+    begin_export();
     ms_context *texts = &setup_texts;
     ms_setup setup = {
         .processor = kept_text(texts, &given->processor),
@@ -160,7 +176,6 @@ void *ms_export_init_(const ms_processor *table, size_t count, const ms_setup_ *
         .stores = kept_texts(texts, given->stores),
         .stores_count = given->stores.length,
     };
-    ms_arena_empty(&arguments);
     const ms_processor *found = NULL;
     for (size_t index = 0; index < count; index++) {
         if (strcmp(table[index].name, setup.processor) == 0) {
@@ -171,14 +186,16 @@ void *ms_export_init_(const ms_processor *table, size_t count, const ms_setup_ *
                                      : ms_running_begin(&instance, found, &setup);
     const char *reason = ms_reason(&instance.context);
     answer = (ms_init_answer){status != MS_OK, {reason, strlen(reason)}};
+    end_export();
     return &answer;
 }
 
 void *ms_export_process_(const ms_columns_ *columns) {
     static ms_list_ answer;
+    begin_export();
     ms_batch batch = ms_batch_of(columns);
     ms_running_process(&instance, &batch);
-    ms_arena_empty(&arguments);
+    end_export();
     answer = (ms_list_){instance.context.failures.data, instance.context.failures.length / sizeof(ms_failure)};
     return &answer;
 }
@@ -194,16 +211,18 @@ typedef struct ms_punctuate_answer {
 
 void *ms_export_punctuate_(uint32_t id, int64_t timestamp) {
     static ms_punctuate_answer answer;
+    begin_export();
     ms_status status = ms_running_punctuate(&instance, id, timestamp);
-    ms_arena_empty(&arguments);
+    end_export();
     const char *reason = status == MS_OK ? "" : ms_reason(&instance.context);
     answer = (ms_punctuate_answer){status != MS_OK, {ms_reaction_of(status), {reason, strlen(reason)}}};
     return &answer;
 }
 
 void ms_export_close_(void) {
+    begin_export();
     ms_running_close(&instance);
-    ms_arena_empty(&arguments);
+    end_export();
 }
 
 /* === Functions for native operators === */
@@ -230,6 +249,7 @@ typedef struct ms_test_answer {
 
 void *ms_export_test_(const ms_predicate *table, size_t count, ms_list_ function, const ms_columns_ *columns) {
     static ms_test_answer answer;
+    begin_export();
     ms_context *context = function_context();
     ms_batch batch = ms_batch_of(columns);
     const ms_predicate *found = NULL;
@@ -246,7 +266,7 @@ void *ms_export_test_(const ms_predicate *table, size_t count, ms_list_ function
         status = found->test(&record, context, &yes);
         is[row] = yes;
     }
-    ms_arena_empty(&arguments);
+    end_export();
     answer = (ms_test_answer){status != MS_OK, {is, batch.length}};
     if (status != MS_OK) {
         answer.list = (ms_list_){ms_reason(context), strlen(ms_reason(context))};
@@ -263,6 +283,7 @@ typedef struct ms_select_answer {
 void *ms_export_select_(const ms_key_selector *table, size_t count, ms_list_ function, const ms_columns_ *columns) {
     static ms_select_answer answer;
     static ms_buffer keys, key_ends, nulls;
+    begin_export();
     ms_context *context = function_context();
     ms_batch batch = ms_batch_of(columns);
     ms_buffer_clear(&keys);
@@ -284,7 +305,7 @@ void *ms_export_select_(const ms_key_selector *table, size_t count, ms_list_ fun
         ms_push_number(&key_ends, (uint32_t)keys.length);
         *ms_buffer_grow(&nulls, 1) = ms_is_null(key);
     }
-    ms_arena_empty(&arguments);
+    end_export();
     answer = (ms_select_answer){
         status != MS_OK, {keys.data, keys.length}, {key_ends.data, key_ends.length}, {nulls.data, nulls.length}};
     if (status != MS_OK) {

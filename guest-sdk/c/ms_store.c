@@ -125,7 +125,7 @@ static ms_bytes part(ms_list_ column, ms_list_ ends, size_t index) {
 bool ms_cursor_next(ms_cursor *cursor, ms_entry *entry) {
     if (cursor->index == cursor->count) {
         ms_cache_write_back(&cursor->store->cache);
-        ms_import_cursor_next(cursor->handle, 0, &cursor->page);
+        MS_HANDED_OVER(ms_import_cursor_next(cursor->handle, 0, &cursor->page));
         cursor->index = 0;
         cursor->count = cursor->page.key_ends.length / sizeof(uint32_t);
         if (cursor->count == 0) {
@@ -178,7 +178,7 @@ ms_status ms_open(ms_context *context, const char *name, ms_store **store) {
         }
     }
     ms_open_answer answer;
-    ms_import_open(name, strlen(name), &answer);
+    MS_HANDED_OVER(ms_import_open(name, strlen(name), &answer));
     if (answer.is_error) {
         return refused(context, name, &answer);
     }

@@ -97,3 +97,52 @@ fn go_goes_from_nothing_to_records() {
 fn c_goes_from_nothing_to_records() {
     check("c");
 }
+
+/// Opens a file that it isn't granted, and so has the C library look for files before the plugin is called for the first time.
+const C_LIBRARY: &str = r#"
+#define _DEFAULT_SOURCE
+#include <assert.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "millstream.h"
+
+static ms_status process(void *state, const ms_record *record, ms_context *context) {
+    (void)state;
+    uint8_t random[16] = {0};
+    struct timespec moment = {0, 1000};
+    FILE *file = fopen("secrets", "r");
+    assert(getentropy(random, sizeof random) == 0 && nanosleep(&moment, NULL) == 0);
+    printf("%zu bytes", record->value.length);
+    fflush(stdout);
+    size_t differ = 0;
+    for (size_t at = 0; at < record->value.length; at++) {
+        differ += record->value.data[at] != 'A';
+    }
+    ms_record told = *record;
+    told.value = ms_format(context, "file: %s, bytes: %zu, others: %zu", file == NULL ? "no" : "yes", record->value.length, differ);
+    ms_forward(context, &told);
+    return MS_OK;
+}
+
+MS_PROCESSORS({.name = "library", .process = process})
+"#;
+
+#[test]
+fn the_c_library_works_without_files_and_leaves_records_as_they_are() {
+    let scratch = Scratch::new("c-library");
+    run(&scratch.0, &["new", "--lang", "c", "library"], "");
+    let plugin = scratch.0.join("library");
+    let write = |name: &str, text: &str| fs::write(plugin.join(name), text).expect("written");
+    write("library.c", C_LIBRARY);
+    let case = |length: usize| {
+        let value = "A".repeat(length);
+        let told = format!("file: no, bytes: {length}, others: 0");
+        format!("      - {{pipe: library-in, value: {value}}}\n      - {{expect: library-out, value: \"{told}\"}}\n")
+    };
+    let steps: String = [1, 60_000, 65_400, 65_480, 1, 90_000, 131_072, 1].map(case).concat();
+    write("cases/library.yaml", &format!("cases:\n  - name: records arrive whole\n    steps:\n{steps}"));
+    run(&plugin, &["build"], "");
+    run(&plugin, &["test"], "");
+}

@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("a commit that is asked for comes soon", commit),
     ("log lines have their level and say whose they are", log),
     ("what is printed becomes log lines", print),
+    ("large records arrive whole beside what is printed", print_beside_large_records),
     ("close is called at a clean end", close),
 ];
 
@@ -171,6 +172,29 @@ fn print(plugin: &Plugin) {
     stage.assert_sound();
     for text in ["gedruckt 😀", "zwei Wörter"] {
         assert!(stage.lines.contain(text), "{text}: {:?}", stage.lines.take());
+    }
+}
+
+/// What a language prints goes through memory of its own, 64 KiB here and there; the host's batches must not meet it.
+fn print_beside_large_records(plugin: &Plugin) {
+    for records_max in [1, 1000] {
+        let mut stage = plugin.stage(Setting { records_max, ..Setting::default() });
+        for length in [1, 60_000, 65_400, 65_450, 65_480, 65_536, 1, 70_000, 90_000, 131_072, 130_000, 1, 65_000] {
+            let printed = [format!("before {length} bytes"), format!("after {length} bytes")];
+            let value = "A".repeat(length);
+            stage.write("print", Some(printed[0].as_bytes()));
+            stage.write("text", Some(value.as_bytes()));
+            stage.write("print", Some(printed[1].as_bytes()));
+            stage.run();
+            stage.assert_sound();
+            let found = stage.texts();
+            let is_whole = found.len() == 1 && found[0].strip_suffix('!') == Some(&value);
+            let others = found.concat().trim_matches(['A', '!']).to_owned();
+            assert!(is_whole, "{length} bytes in batches of {records_max}: {} answers with {others:?}", found.len());
+            for text in printed {
+                assert!(stage.lines.contain(&text), "{text}, in batches of {records_max}");
+            }
+        }
     }
 }
 

@@ -40,10 +40,20 @@
 extern "C" {
 #endif
 
+/* What C and C++ of different years write differently. */
 #if defined(__GNUC__)
 #define MS_PRINTF_(text, first) __attribute__((__format__(__printf__, text, first)))
 #else
 #define MS_PRINTF_(text, first)
+#endif
+#if defined(__cplusplus)
+#define MS_NORETURN_ [[noreturn]]
+#elif defined(__GNUC__)
+#define MS_NORETURN_ __attribute__((__noreturn__))
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define MS_NORETURN_ _Noreturn
+#else
+#define MS_NORETURN_
 #endif
 
 /* What a processor can do while it is called: forward, schedule, ask for times and for where a record came from. */
@@ -58,15 +68,20 @@ typedef struct ms_bytes {
     size_t length;
 } ms_bytes;
 
+#ifdef __cplusplus
+#define MS_NULL (ms_bytes{NULL, 0})
+#else
 #define MS_NULL ((ms_bytes){NULL, 0})
+#endif
 
 /* The bytes at `data`, `length` of them. */
 static inline ms_bytes ms_bytes_of(const void *data, size_t length) {
-    return (ms_bytes){length == 0 && data == NULL ? "" : (const char *)data, length};
+    ms_bytes bytes = {length == 0 && data == NULL ? "" : (const char *)data, length};
+    return bytes;
 }
 
 /* The bytes of a C string. */
-static inline ms_bytes ms_string(const char *text) { return (ms_bytes){text, strlen(text)}; }
+static inline ms_bytes ms_string(const char *text) { return ms_bytes_of(text, strlen(text)); }
 
 static inline bool ms_is_null(ms_bytes bytes) { return bytes.data == NULL; }
 
@@ -146,7 +161,7 @@ const char *ms_reason(const ms_context *context);
     } while (0)
 
 /* Ends the instance for a bug of the plugin; the text is in the host's log and in the failure that it reports. */
-_Noreturn void ms_panic(const char *format, ...) MS_PRINTF_(1, 2);
+MS_NORETURN_ void ms_panic(const char *format, ...) MS_PRINTF_(1, 2);
 
 /* === Bytes as types =============================================================================================== */
 
@@ -557,17 +572,18 @@ void *ms_export_select_(const ms_key_selector *table, size_t count, ms_list_ fun
         return ms_export_names_(ms_predicates, sizeof *ms_predicates, ms_predicates_count);                     \
     }                                                                                                           \
     MS_EXPORT_("predicate@0.1.0#test", void *ms_wasm_test_(MS_LIST_(function), MS_BATCH_)) {                    \
+        ms_list_ name = {function, function_length};                                                            \
         MS_COLUMNS_;                                                                                            \
-        return ms_export_test_(ms_predicates, ms_predicates_count, (ms_list_){function, function_length}, &columns); \
+        return ms_export_test_(ms_predicates, ms_predicates_count, name, &columns);                             \
     }
 #define MS_EXPORT_KEY_SELECTORS_                                                                                \
     MS_EXPORT_("key-selector@0.1.0#key-selectors", void *ms_wasm_key_selectors_(void)) {                        \
         return ms_export_names_(ms_key_selectors, sizeof *ms_key_selectors, ms_key_selectors_count);            \
     }                                                                                                           \
     MS_EXPORT_("key-selector@0.1.0#select-key", void *ms_wasm_select_key_(MS_LIST_(function), MS_BATCH_)) {     \
+        ms_list_ name = {function, function_length};                                                            \
         MS_COLUMNS_;                                                                                            \
-        return ms_export_select_(ms_key_selectors, ms_key_selectors_count, (ms_list_){function, function_length}, \
-                                 &columns);                                                                     \
+        return ms_export_select_(ms_key_selectors, ms_key_selectors_count, name, &columns);                     \
     }
 #else
 /* Native tests call what Wasm exports. */

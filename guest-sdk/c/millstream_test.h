@@ -22,6 +22,10 @@
 
 #include "millstream.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A processor under test. */
 typedef struct ms_test ms_test;
 
@@ -81,5 +85,9 @@ const char *ms_test_last_logged(const ms_test *test);
 
 /* How often a commit was asked for. */
 size_t ms_test_commits_requested(const ms_test *test);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

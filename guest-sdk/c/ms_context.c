@@ -87,7 +87,7 @@ void ms_log(ms_level level, const char *format, ...) {
     va_end(arguments);
 }
 
-_Noreturn void ms_panic(const char *format, ...) {
+MS_NORETURN_ void ms_panic(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     log_line(MS_ERROR, format, arguments);

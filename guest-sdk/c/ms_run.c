@@ -126,10 +126,12 @@ static const char *const *kept_texts(ms_context *context, ms_list_ list) {
 }
 
 static const ms_setting *kept_settings(ms_context *context, ms_list_ list) {
-    const ms_list_(*pairs)[2] = list.data;
+    const struct {
+        ms_list_ key, value;
+    } *pairs = list.data;
     ms_setting *kept = ms_arena_take(&context->setup, list.length * sizeof *kept);
     for (size_t index = 0; index < list.length; index++) {
-        kept[index] = (ms_setting){kept_text(context, &pairs[index][0]), kept_text(context, &pairs[index][1])};
+        kept[index] = (ms_setting){kept_text(context, &pairs[index].key), kept_text(context, &pairs[index].value)};
     }
     return kept;
 }

@@ -26,7 +26,8 @@
 //
 //	func main() {}
 //
-// `millstream build` compiles it with the ordinary Go tool chain and makes a component of it.
+// `millstream build` compiles it with the ordinary Go tool chain and makes a component of it. Processors are registered in
+// an init function: the host never calls main, so what is registered there is not in the plugin.
 //
 // Records come in batches, in packed columns, and the SDK shows them one by one without copying. What a processor forwards
 // is collected in columns and crosses to the host once a batch. Stores behave as if every access went to the host at once,

@@ -2,6 +2,8 @@
  *
  *     #include "millstream_test.h"
  *
+ *     #include <assert.h>
+ *
  *     int main(void) {
  *         ms_test *test = ms_test_new("shout");
  *         ms_test_begin(test);

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::fetched;
 use crate::install::{self, Missing};
 use crate::language::Language;
-use crate::stamp::{Stamp, sources};
+use crate::stamp::{self, Stamp};
 
 /// What makes components of Python.
 const TOOL: &str = "componentize-py==0.25.1";
@@ -33,9 +33,6 @@ const WORLDS: &str = include_str!("python/worlds.py");
 
 /// The SDK needs it, where the plugin is imported first.
 const PYTHON_MIN: (u32, u32) = (3, 11);
-
-/// What may make a component another one.
-const EXTENSIONS: [&str; 6] = ["py", "json", "toml", "txt", "yaml", "csv"];
 
 /// What pyproject.toml says.
 struct Project {
@@ -52,7 +49,8 @@ pub(crate) fn build(directory: &Path, may_install: bool, report: &mut dyn FnMut(
     let work = directory.join("target/python");
     let _others_wait = fetched::lock(&work)?;
     let (stamp, component) = (Stamp::in_directory(&work), work.join("plugin.wasm"));
-    let mut own: BTreeSet<PathBuf> = project.path.iter().flat_map(|path| sources(path, &EXTENSIONS)).collect();
+    // Any of them may be read when the plugin is imported.
+    let mut own: BTreeSet<PathBuf> = project.path.iter().flat_map(|path| stamp::files(path, directory)).collect();
     own.insert(directory.join("pyproject.toml"));
     let tools_version = format!("{TOOL}{WORLDS}{WIT_FILES:?}");
     if component.is_file() && stamp.is_current(&own, &tools_version) {

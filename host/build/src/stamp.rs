@@ -8,8 +8,15 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Folders in which no source of a plugin is.
-const SKIPPED: [&str; 6] = ["target", "node_modules", "__pycache__", "cases", "test", "tests"];
+/// Folders that tools make, wherever they are.
+const MADE_BY_TOOLS: [&str; 2] = ["node_modules", "__pycache__"];
+
+/// Folders of a project in which no source of its plugin is: only at its root, because further down they may be packages
+/// of the plugin.
+const NOT_SOURCE: [&str; 4] = ["target", "cases", "test", "tests"];
+
+/// How the names of files end that editors leave beside those that are edited, and of those that Python makes.
+const LEFT_BEHIND: [&str; 5] = ["~", "#", ".swp", ".swo", ".pyc"];
 
 /// The record of a build, beside its product.
 pub(crate) struct Stamp {
@@ -53,8 +60,16 @@ fn digest_of(own: &BTreeSet<PathBuf>, others: impl Iterator<Item = PathBuf>, too
     crate::hexadecimal(&hash.finalize())
 }
 
-/// The files of these extensions in `directory` and below, without those that tools have put there.
-pub(crate) fn sources(directory: &Path, extensions: &[&str]) -> BTreeSet<PathBuf> {
+/// The files of these extensions in the project and below, without those that tools have put there.
+pub(crate) fn sources(project: &Path, extensions: &[&str]) -> BTreeSet<PathBuf> {
+    let mut files = files(project, project);
+    files.retain(|path| path.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension)));
+    files
+}
+
+/// All files in `directory`, which is a folder of the project, and below, without those that tools have put there. Hidden
+/// ones are theirs, too.
+pub(crate) fn files(directory: &Path, project: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -65,10 +80,14 @@ pub(crate) fn sources(directory: &Path, extensions: &[&str]) -> BTreeSet<PathBuf
                 continue;
             }
             if path.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
+                let is_no_source = directory == project && NOT_SOURCE.contains(&name.as_str());
+                let is_made = MADE_BY_TOOLS.contains(&name.as_str())
+                    || name.ends_with(".egg-info")
+                    || path.join("pyvenv.cfg").is_file();
+                if !is_made && !is_no_source {
                     directories.push(path);
                 }
-            } else if path.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension)) {
+            } else if !LEFT_BEHIND.iter().any(|end| name.ends_with(end)) {
                 found.insert(path);
             }
         }
@@ -79,6 +98,27 @@ pub(crate) fn sources(directory: &Path, extensions: &[&str]) -> BTreeSet<PathBuf
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_tests_are_left_out_at_the_root_of_a_project_only() {
+        let project = std::env::temp_dir().join(format!("millstream-sources-{}", std::process::id()));
+        let source = ["src/cases/__init__.py", "src/rules/data.sql", "src/target/a.py", "src/tests/a.py", "top.py"];
+        let other = "cases/a.py tests/a.py target/a.py .venv/a.py own-venv/pyvenv.cfg own-venv/a.py \
+                     src/__pycache__/a.pyc src/.mypy_cache/a.json src/.top.py.swp src/top.py~ src/it.egg-info/PKG-INFO";
+        for name in source.into_iter().chain(other.split_whitespace()) {
+            let path = project.join(name);
+            fs::create_dir_all(path.parent().expect("a file is in a directory")).expect("a directory");
+            fs::write(path, "").expect("a file");
+        }
+        let names = |found: BTreeSet<PathBuf>| -> Vec<String> {
+            let relative = |path: &PathBuf| path.strip_prefix(&project).map(|path| path.display().to_string());
+            found.iter().map(|path| relative(path).expect("it is in the project")).collect()
+        };
+        assert_eq!(names(files(&project, &project)), source);
+        assert_eq!(names(files(&project.join("src"), &project)), source[..4]);
+        assert_eq!(names(sources(&project, &["sql"])), ["src/rules/data.sql"]);
+        fs::remove_dir_all(&project).expect("it was there");
+    }
 
     #[test]
     fn a_changed_new_or_vanished_file_makes_a_new_build() {

@@ -27,6 +27,9 @@ pub fn run(args: &NewArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::R
     let Some(template) = Template::of(args.lang) else {
         return refuse(errors, format!("this program was built without a template for {}", args.lang.title()));
     };
+    if let Some(why) = template.refusal(&names) {
+        return refuse(errors, format!("{name:?} can't be the name of a plugin: {why}"));
+    }
     let directory = args.path.display();
     if args.path.symlink_metadata().is_ok() {
         return refuse(errors, format!("there is {directory} already; choose another name, or remove it"));

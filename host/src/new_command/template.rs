@@ -114,6 +114,10 @@ const RESERVED: [&str; 96] = [
     "yield",
 ];
 
+/// Modules that the one of a plugin in Python would take the place of: those of the standard library (Python 3.11 to 3.14),
+/// and what is beside the plugin in its component.
+const PYTHON_MODULES: &str = include_str!("python_modules.txt");
+
 /// A plugin's name in the ways in which languages write names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -194,6 +198,13 @@ impl Template {
         FILES.iter().any(|(path, _)| path.starts_with(folder)).then_some(Self { sdk, folder })
     }
 
+    /// Why this language's plugins can't have that name, if they can't.
+    pub fn refusal(self, names: &Names) -> Option<String> {
+        let module = names.snake();
+        let is_taken = self.sdk == "python/" && PYTHON_MODULES.split_whitespace().any(|taken| taken == module);
+        is_taken.then(|| format!("Python, or what makes components of it, has a module `{module}`; choose another"))
+    }
+
     /// The files of a new plugin: paths in its directory, and bytes.
     pub fn files(self, names: &Names) -> impl Iterator<Item = (String, Cow<'static, [u8]>)> {
         let of_template = FILES.iter().filter_map(move |(path, bytes)| {
@@ -242,6 +253,22 @@ mod tests {
             assert!(why.contains(hint), "{wrong}: {why}");
         }
         assert!(Names::new(&"a".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn a_plugin_in_python_takes_the_place_of_no_other_module() {
+        let python = Template::of(Language::Python).expect("the program has it");
+        for (name, is_taken) in [
+            ("typing", true),
+            ("py-compile", true),
+            ("encodings", true),
+            ("wit-world", true),
+            ("types-of-words", false),
+        ] {
+            let names = Names::new(name).expect("a name");
+            assert_eq!(python.refusal(&names).is_some(), is_taken, "{name}");
+            assert_eq!(Template::of(Language::Js).and_then(|template| template.refusal(&names)), None, "{name}");
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@ import traceback
 def main() -> int:
     module, folders = sys.argv[1], sys.argv[2:]
     sys.path[:0] = folders
+    # The standard library would import it in place of its own, or not get so far.
+    if module in sys.stdlib_module_names:
+        print(f"`{module}` is a module of Python's standard library: give the plugin's another name", file=sys.stderr)
+        return 1
     # What the plugin prints now is nobody's output.
     output, sys.stdout = sys.stdout, sys.stderr
     try:

@@ -85,7 +85,25 @@ fn python_that_is_none_is_told_with_file_and_line() {
     );
     check("py-raises", "src/it.py", "import millstream\n1 / 0\n", &["it.py\", line 2", "ZeroDivisionError"]);
     check("py-nothing", "src/it.py", "import millstream\n", &["it names no processor: put `@processor(\"name\")`"]);
+    check(
+        "py-async",
+        "src/it.py",
+        "from millstream import Processor, processor\n\n@processor('a')\nclass A(Processor):\n    \
+         async def process(self, record, context): pass\n",
+        &["it.py\", line 3", "`process` of `A` must not be async: a record's work ends with the call"],
+    );
     check("py-import", "src/it.py", "import numpy_that_is_not_there\n", &["No module named 'numpy_that_is_not_there'"]);
+}
+
+#[test]
+fn python_that_has_the_name_of_another_module_is_refused() {
+    let directory = plugin("py-typing", "src/typing.py", "import millstream\n");
+    fs::write(directory.join("pyproject.toml"), "[project]\nname = \"typing\"\n").expect("the file can be written");
+    let said = refusal(&directory, None);
+    assert!(
+        said.contains("`typing` is a module of Python's standard library: give the plugin's another name"),
+        "{said}"
+    );
 }
 
 #[test]

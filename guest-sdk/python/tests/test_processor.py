@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import unittest
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from millstream import (
     Batch,
     Context,
     DeadLetter,
     Error,
+    Fatal,
     Headers,
     KeyValueStore,
     Order,
@@ -23,6 +26,7 @@ from millstream import (
     Skip,
     key_selector,
     predicate,
+    processor,
     serdes,
 )
 from millstream.testing import TestProcessor, ask_key_selector, ask_predicate
@@ -268,7 +272,10 @@ class ABatch(unittest.TestCase):
 
         class Reader(Processor):
             def process_batch(self, batch: Batch, context: Context) -> None:
-                for serde in (serdes.text, serdes.long, serdes.json, serdes.optional(serdes.text)):
+                all_serdes: list[serdes.Serde[Any]] = [
+                    serdes.text, serdes.long, serdes.json, serdes.optional(serdes.text)
+                ]  # fmt: skip
+                for serde in all_serdes:
                     try:
                         seen.append(batch.values_as(serde))
                     except Error as error:
@@ -400,6 +407,26 @@ class AStore(unittest.TestCase):
             ["a1 b2 ba3 c4 é5", "c4 ba3 b2", "", "b2 ba3", "ba3 b2", [4, None, 1], 1, None, 0, (1, 77)],
         )
 
+    def test_takes_text_where_it_has_no_serde_and_type_checkers_agree(self) -> None:
+        class Raw(Processor):
+            def __init__(self, setup: Setup) -> None:
+                self.raw: KeyValueStore[bytes | str, bytes] = setup.store("store")
+
+            def process(self, record: Record, context: Context) -> None:
+                raw = self.raw
+                raw.put("a", "1")
+                raw.put(b"b", b"2")
+                raw.put_at("c", "3", 9)
+                raw.put_many([("d", "4"), (b"e", b"5"), ("gone", None)])
+                raw.put_columns(["f"], ["6"], [1])
+                before: bytes | None = raw.put_if_absent("g", "7")
+                case.assertIsNone(before)
+
+        case = self
+        test = TestProcessor(Raw, stores=["store"])
+        test.process(Record())
+        self.assertEqual([test.stored("store", key) for key in "abcdefg"], [b"1", b"2", b"3", b"4", b"5", b"6", b"7"])
+
     def test_takes_columns(self) -> None:
         class Count(Processor):
             def __init__(self, setup: Setup) -> None:
@@ -419,6 +446,216 @@ class AStore(unittest.TestCase):
         test.process_batch([Record(key, timestamp=3) for key in (b"a", b"b", b"a", b"a")])
         self.assertEqual([record.value_as(serdes.long) for record in test.take_forwarded()], [1, 1, 2, 3])
         self.assertEqual((test.stored("counts", "a", serdes.long), test.host_calls), (3, 3))
+
+
+class WhatIsUnfinished(unittest.TestCase):
+    """Coroutines and generators: what they would do after the call, nobody does."""
+
+    def test_is_refused_where_it_is_named(self) -> None:
+        class Async(Processor):
+            async def process(self, record: Record, context: Context) -> None:  # type: ignore[override]
+                context.forward(record)
+
+        class Generating(Processor):
+            def process_batch(self, batch: Batch, context: Context) -> Iterator[None]:  # type: ignore[override]
+                context.forward_batch(batch)
+                yield
+
+        async def ask(record: Record) -> bool:
+            return True
+
+        def choose(record: Record) -> Iterator[bytes]:
+            yield b"key"
+
+        cases: list[tuple[Callable[[], object], str]] = [
+            (lambda: processor("async")(Async), "`process` of `Async` must not be async: a record's work ends with"),
+            (lambda: TestProcessor(Async), "`process` of `Async` must not be async"),
+            (lambda: processor("generating")(Generating), "`process_batch` of `Generating` must not contain `yield`"),
+            (lambda: predicate("async")(ask),  # type: ignore[type-var]
+                "the predicate `async` must not be async"),
+            (lambda: key_selector("generating")(choose),  # type: ignore[type-var]
+                "the key selector `generating` must not contain `yield`"),
+        ]
+        for name, expected in cases:
+            with self.assertRaisesRegex(TypeError, expected):
+                name()
+
+    def test_is_refused_when_it_comes_back(self) -> None:
+        async def later(*given: object) -> None: ...
+
+        def slowly(*given: object) -> Iterator[None]:
+            yield
+
+        for unfinished in (later, slowly):
+            for method in ("process", "process_batch", "punctuate", "punctuator", "close", "row"):
+                with self.subTest(f"{unfinished.__name__} {method}"):
+                    self.check_refused(method, lambda *given: unfinished(*given))
+
+    def check_refused(self, method: str, give: Callable[..., Any]) -> None:
+        class Giving(Processor):
+            def __init__(self, setup: Setup) -> None:
+                self.strike = give
+                if method == "punctuate":
+                    setup.schedule(timedelta(seconds=1), PunctuationType.WALL_CLOCK_TIME)
+                if method == "punctuator":
+                    setup.schedule(timedelta(seconds=1), PunctuationType.WALL_CLOCK_TIME, give)
+
+        def in_a_row(self: Giving, batch: Batch, context: Context) -> None:
+            context.row(0, give)
+
+        if method == "row":
+            Giving.process_batch = in_a_row  # type: ignore[method-assign, assignment]
+        elif method != "punctuator":
+            setattr(Giving, method, give)
+        test = TestProcessor(Giving)
+        with self.assertRaisesRegex(Error, "must not (be async|give a generator): a record's work ends with the call"):
+            if method in ("punctuate", "punctuator"):
+                test.advance_wall_clock_time(timedelta(seconds=1))
+            elif method == "close":
+                test.close()
+            else:
+                test.process(Record(b"k"))
+
+    def test_is_no_answer_of_a_function_but_may_choose_keys(self) -> None:
+        async def later(record: Record) -> bool:
+            return True
+
+        predicate("later")(lambda record: later(record))  # type: ignore[type-var]
+        key_selector("later")(lambda record: later(record))  # type: ignore[type-var]
+        with self.assertRaisesRegex(Error, "the predicate `later` must not be async"):
+            ask_predicate("later", [Record(), Record()])
+        with self.assertRaisesRegex(Error, "the key selector `later` must not be async"):
+            ask_key_selector("later", [Record(), Record()])
+
+        class Choosing(Processor):
+            def __init__(self, setup: Setup) -> None:
+                with case.assertRaisesRegex(TypeError, "what chooses the keys to read ahead must not be async"):
+                    setup.store("store").read_ahead(later)  # type: ignore[arg-type]
+                self.store = setup.store("store").read_ahead(self.keys)
+
+            def keys(self, record: Record) -> Iterator[bytes]:
+                yield record.key or b""
+
+            def process(self, record: Record, context: Context) -> None:
+                self.store.get(record.key or b"")
+
+        case = self
+        test = TestProcessor(Choosing, stores=["store"])
+        self.assertEqual(test.process_batch([Record(b"a"), Record(b"b")]), [])
+        self.assertEqual(test.host_calls, 1, "get-many")
+
+
+class ReadingAhead(unittest.TestCase):
+    class Picky(Processor):
+        def __init__(self, setup: Setup) -> None:
+            self.store = setup.store("store", keys=serdes.text, values=serdes.text).read_ahead(self.keys)
+
+        def keys(self, record: Record) -> list[str]:
+            if record.key == b"bad":
+                raise Skip("no keys")
+            return [record.key_as(serdes.text), "other"]
+
+        def process(self, record: Record, context: Context) -> None:
+            context.forward(record.with_value(self.store.put_if_absent(record.key_as(serdes.text), "v")))
+
+    class Together(Picky):
+        def process_batch(self, batch: Batch, context: Context) -> None:
+            context.forward_batch(batch)
+
+    def test_fails_the_one_record_whose_keys_cannot_be_chosen(self) -> None:
+        records = [Record(key) for key in (b"a", b"bad", b"b", b"bad", b"a")]
+        together = TestProcessor(self.Picky, stores=["store"])
+        failures = together.process_batch(records)
+        self.assertEqual(
+            [(row, error.reaction, error.reason) for row, error in failures],
+            [(1, "skip", "no keys"), (3, "skip", "no keys")],
+        )
+        self.assertEqual(together.host_calls, 3, "get-many, put-many, forward")
+        single = TestProcessor(self.Picky, stores=["store"])
+        for record in records:
+            if record.key == b"bad":
+                with self.assertRaisesRegex(Skip, "no keys"):
+                    single.process(record)
+            else:
+                single.process(record)
+        self.assertEqual(single.take_forwarded(), together.take_forwarded())
+
+    def test_ends_the_call_of_a_whole_batch_and_fails_the_one_record(self) -> None:
+        test = TestProcessor(self.Together, stores=["store"])
+        with self.assertRaises(Skip):
+            test.process_batch([Record(b"a"), Record(b"bad")])
+        [(row, error)] = test.process_batch([Record(b"bad")])
+        self.assertEqual((row, error.reason), (0, "no keys"))
+
+
+class Text(unittest.TestCase):
+    """What goes to the host is UTF-8, whatever it was made from."""
+
+    def test_has_a_question_mark_for_half_a_character_wherever_it_goes_to_the_host(self) -> None:
+        class Halves(Processor):
+            def __init__(self, setup: Setup) -> None:
+                for wanted in (setup.required, setup.child, setup.store):
+                    try:
+                        wanted("a\ud800b")
+                    except Error as error:
+                        case.assertIn("`a?b`", error.reason)
+                    else:
+                        case.fail("there is none of that name")
+
+            def process(self, record: Record, context: Context) -> None:
+                match record.key:
+                    case b"skip":
+                        raise Skip("\ud800 é")
+                    case b"other":
+                        raise ValueError("\ud800 é")
+                    case b"caused":
+                        raise Fatal("a") from ValueError("\udfff")
+                    case _:
+                        context.forward(record.with_headers([("\ud800 é", b"v")]))
+
+        case = self
+        test = TestProcessor(Halves, stores=["store"])
+        for key, reaction, reason in [
+            (b"skip", "skip", "? é"),
+            (b"other", "fatal", "ValueError: ? é"),
+            (b"caused", "fatal", "a: ValueError: ?"),
+        ]:
+            [(_, error)] = test.process_batch([Record(key)])
+            self.assertEqual((error.reaction, error.reason), (reaction, reason))
+        test.process(Record(b"header"))
+        [record] = test.take_forwarded()
+        self.assertEqual(record.headers, (("? é", b"v"),))
+
+    def test_names_nothing_if_it_has_half_a_character(self) -> None:
+        names: list[Callable[[str], Any]] = [processor, predicate, key_selector]
+        for name in names:
+            with self.assertRaisesRegex(ValueError, "it has half a character in it"):
+                name("\ud800")(Script)
+
+    def test_says_what_to_do_when_a_component_lacks_a_module_or_an_encoding(self) -> None:
+        class Importing(Processor):
+            def process(self, record: Record, context: Context) -> None:
+                if record.key is None:
+                    import no_such_module  # type: ignore[import-not-found] # noqa: F401
+                b"x".decode("no-such-encoding")
+
+        for platform in ("wasi", "linux"):
+            with mock.patch("sys.platform", platform):
+                test = TestProcessor(Importing)
+                failures = [test.process_batch([Record(key)]) for key in (None, b"k")]
+            [[(_, module)], [(_, encoding)]] = failures
+            hint = "; import {} at the top of {}: what is not imported when the component is built is not in it"
+            is_wasi = platform == "wasi"
+            self.assertEqual(
+                module.reason,
+                "ModuleNotFoundError: No module named 'no_such_module'"
+                + (hint.format("it", "the module") if is_wasi else ""),
+            )
+            self.assertEqual(
+                encoding.reason,
+                "LookupError: unknown encoding: no-such-encoding"
+                + (hint.format("its module (`encodings.no_such_encoding`, say)", "yours") if is_wasi else ""),
+            )
 
 
 @predicate("is-even")

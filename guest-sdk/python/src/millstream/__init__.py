@@ -7,11 +7,11 @@ A plugin is a class with a name:
     @processor("shout")
     class Shout(Processor):
         def __init__(self, setup: Setup) -> None:
-            self.seen = setup.store("seen").read_ahead()
+            self.seen = setup.store("seen", values=serdes.text).read_ahead()
 
         def process(self, record: Record, context: Context) -> None:
             text = record.value_as(serdes.text)
-            if self.seen.put_if_absent(record.key, text) is None:
+            if self.seen.put_if_absent(record.key or b"", text) is None:
                 context.forward(record.with_value(text.upper()))
 
 Records come in batches, in packed columns, and the SDK shows them one by one. What a processor forwards is collected and

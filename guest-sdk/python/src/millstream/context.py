@@ -16,6 +16,7 @@ from .output import RECORDS_MAX, Output, ToChild
 from .record import Record
 from .serdes import Serde
 from .store import Cache, KeyValueStore, open_cache
+from .unfinished import check_finished, refuse_unfinished
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -57,6 +58,8 @@ class Context:
         self._stores: list[KeyValueStore[Any, Any]] = []
         self._punctuators: dict[int, Punctuator] = {}
         self._failures: list[tuple[int, Error]] = []
+        #: What choosing the keys to read ahead has raised, by row.
+        self._spoiled: dict[int, Exception] = {}
         # The method below, without the call of it.
         self.forward = self._output.records.append  # type: ignore[method-assign, assignment]
 
@@ -93,6 +96,8 @@ class Context:
         self, start: int | None, interval: timedelta, kind: PunctuationType, punctuator: Punctuator | None
     ) -> Punctuation:
         interval_ms = interval // _MILLISECOND
+        if punctuator is not None:
+            refuse_unfinished("a punctuator", punctuator)
         if interval_ms < 1:
             raise Fatal("the interval must be 1 ms or more")
         try:
@@ -133,7 +138,7 @@ class Context:
         was_between, output.is_between_rows = output.is_between_rows, False
         goes_on = True
         try:
-            work(self)
+            check_finished("what `Context.row` calls", work(self))  # type: ignore[func-returns-value]
         except Exception as error:
             goes_on = self._fail(error)
         output.is_between_rows = was_between
@@ -154,8 +159,9 @@ class Context:
 
     def _begin_batch(self, batch: Batch) -> None:
         self._output.begin(batch)
+        self._spoiled.clear()
         for store in self._stores:
-            store._begin_batch(batch)
+            store._begin_batch(batch, self._spoiled)
 
     def _begin_punctuation(self, timestamp: int) -> None:
         self._output.begin(None)
@@ -178,6 +184,12 @@ class Context:
         failure = as_error(error)
         self._failures.append((self._output.row(), failure))
         return failure.goes_on
+
+    def _raise_spoiled(self) -> None:
+        """Raises what the keys of the record that is processed could not be chosen for."""
+        error = self._spoiled.get(self._output.row())
+        if error is not None:
+            raise error
 
     def _take_failures(self) -> list[tuple[int, Error]]:
         failures, self._failures = self._failures, []

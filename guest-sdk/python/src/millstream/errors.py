@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from typing import ClassVar
+
+from .text import well_formed
+
+
+_WHAT_IS_IN_IT = "what is not imported when the component is built is not in it"
 
 
 class Error(Exception):
@@ -18,7 +24,8 @@ class Error(Exception):
     @property
     def reason(self) -> str:
         """The reason, with those of the exceptions that caused it."""
-        return str(self) if self.__cause__ is None else f"{self}: {reason_of(self.__cause__)}"
+        own = well_formed(str(self))
+        return own if self.__cause__ is None else f"{own}: {reason_of(self.__cause__)}"
 
     @property
     def goes_on(self) -> bool:
@@ -54,8 +61,22 @@ def reason_of(error: BaseException) -> str:
     """An exception in one line, with those that caused it."""
     if isinstance(error, Error):
         return error.reason
-    own = "".join(traceback.format_exception_only(error)).strip()
+    own = well_formed("".join(traceback.format_exception_only(error)).strip()) + _hint_of(error)
     return own if error.__cause__ is None else f"{own}: {reason_of(error.__cause__)}"
+
+
+def _hint_of(error: BaseException) -> str:
+    """What to do about an exception that a component knows, and a native test doesn't."""
+    if sys.platform != "wasi":
+        return ""
+    if isinstance(error, ModuleNotFoundError):
+        return f"; import it at the top of the module: {_WHAT_IS_IN_IT}"
+    if isinstance(error, LookupError) and str(error).startswith("unknown encoding: "):
+        module = "encodings." + str(error).removeprefix("unknown encoding: ").lower().replace("-", "_")
+        return f"; import its module (`{module}`, say) at the top of yours: {_WHAT_IS_IN_IT}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return "; a plugin is granted no files, network or processes"
+    return ""
 
 
 def lines_of(error: BaseException) -> list[str]:

@@ -86,9 +86,11 @@ class CursorHandle(Protocol):
 
     def next(self, entries_max: int, /) -> Page:
         """The next entries; none at the end."""
+        ...
 
     def __exit__(self, *exception: object) -> object:
         """Closes it."""
+        ...
 
 
 class StoreHandle(Protocol):
@@ -96,15 +98,19 @@ class StoreHandle(Protocol):
 
     def get(self, key: bytes, /) -> Stored | None:
         """The value of a key."""
+        ...
 
     def get_many(self, keys: Keys, /) -> Values:
         """The values of many keys."""
+        ...
 
     def put_many(self, entries: Entries, /) -> None:
         """Sets or deletes many entries."""
+        ...
 
     def approximate_entries(self) -> int:
         """About how many entries there are."""
+        ...
 
 
 class Host(Protocol):
@@ -112,33 +118,44 @@ class Host(Protocol):
 
     def forward(self, child: int | None, columns: Columns, rows: bytes, /) -> None:
         """Forwards to one child, or to all."""
+        ...
 
     def child(self, name: str, /) -> int | None:
         """The index of the child with that name."""
+        ...
 
     def schedule(self, start: int | None, interval_ms: int, kind: str, /) -> int:
         """Schedules a punctuation; raises ValueError with the host's text."""
+        ...
 
     def cancel(self, punctuation: int, /) -> None:
         """Ends a punctuation."""
+        ...
 
     def stream_time(self, row: int, /) -> int:
         """The stream time at a row."""
+        ...
 
     def wall_clock_time(self) -> int:
         """The wall-clock time."""
+        ...
 
     def metadata(self, row: int, /) -> Metadata | None:
         """Where the record at a row came from."""
+        ...
 
     def commit(self) -> None:
         """Asks for a commit."""
+        ...
 
     def open_store(self, name: str, /) -> StoreHandle:
         """Opens a store; raises LookupError with what to do."""
+        ...
 
     def range(self, store: Any, lowest: bytes | None, highest: bytes | None, order: str, /) -> CursorHandle:
         """Opens a cursor over a range."""
+        ...
 
     def prefix(self, store: Any, prefix: bytes, order: str, /) -> CursorHandle:
         """Opens a cursor over a prefix."""
+        ...

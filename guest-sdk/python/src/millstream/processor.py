@@ -13,6 +13,8 @@ from .host import Keys
 from .record import Record
 from .serdes import as_bytes
 from .setup import Setup
+from .text import well_formed
+from .unfinished import check_finished, refuse_unfinished, refuse_unfinished_methods
 
 
 class Processor:
@@ -67,13 +69,24 @@ class Plugin:
     def test(self, name: str, columns: Columns) -> bytes:
         """Asks a predicate about each record: one byte a record."""
         predicate = find("predicate", name, self.predicates)
-        return bytes(1 if predicate(record) else 0 for record in Batch(columns))
+        answers = bytearray()
+        for record in Batch(columns):
+            answer = predicate(record)
+            if answer is not True and answer is not False:
+                check_finished(f"the predicate `{name}`", answer)
+            answers.append(1 if answer else 0)
+        return bytes(answers)
 
     def select_key(self, name: str, columns: Columns) -> tuple[Keys, bytes]:
         """Chooses a key for each record: the keys, and a byte for each that says whether there is none."""
         selector = find("key selector", name, self.key_selectors)
-        chosen = [selector(record) for record in Batch(columns)]
-        pieces = [None if key is None else as_bytes(key) for key in chosen]
+        pieces: list[bytes | None] = []
+        for record in Batch(columns):
+            key = selector(record)
+            if key is not None and type(key) is not bytes:
+                check_finished(f"the key selector `{name}`", key)
+                key = as_bytes(key)
+            pieces.append(key)
         nulls = bytes(key is None for key in pieces) if None in pieces else b""
         return Keys(*Column(None, pieces, b"", 1).packed), nulls
 
@@ -94,6 +107,8 @@ def find(kind: str, name: str, contents: dict[str, T]) -> T:
 
 def _add(kind: str, name: str, content: Any, contents: dict[str, Any]) -> None:
     place = (getattr(content, "__module__", ""), getattr(content, "__qualname__", ""))
+    if name != well_formed(name):
+        raise ValueError(f"{name!r} can't be the name of a {kind}: it has half a character in it (a lone surrogate)")
     other = contents.get(name)
     if other is not None and (getattr(other, "__module__", ""), getattr(other, "__qualname__", "")) != place:
         raise ValueError(f"there are two {kind}s `{name}`: {other!r} and {content!r}")
@@ -106,6 +121,7 @@ def processor(name: str) -> Callable[[P], P]:
     def add(content: P) -> P:
         if not (isinstance(content, type) and issubclass(content, Processor)):
             raise TypeError(f"the processor `{name}` is no class made from `Processor`")
+        refuse_unfinished_methods(content)
         _add("processor", name, content, PLUGIN.processors)
         return content
 
@@ -116,6 +132,7 @@ def predicate(name: str) -> Callable[[Predicate], Predicate]:
     """Names a function for the native `filter` and `split`: yes or no of a record."""
 
     def add(content: Predicate) -> Predicate:
+        refuse_unfinished(f"the predicate `{name}`", content)
         _add("predicate", name, content, PLUGIN.predicates)
         return content
 
@@ -126,6 +143,7 @@ def key_selector(name: str) -> Callable[[KeySelector], KeySelector]:
     """Names a function for the native `group-by`: a record's key; None is none."""
 
     def add(content: KeySelector) -> KeySelector:
+        refuse_unfinished(f"the key selector `{name}`", content)
         _add("key selector", name, content, PLUGIN.key_selectors)
         return content
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar, overload
 
 from . import serdes
 from .serdes import Serde
+from .text import well_formed
 
 T = TypeVar("T")
 
@@ -123,7 +124,7 @@ def pack_headers(headers: Headers) -> bytes:
     """Headers, packed as in `wit/types.wit`."""
     parts: list[bytes] = []
     for key, value in headers:
-        name = key.encode()
+        name = well_formed(key).encode()
         parts += (len(name).to_bytes(4, "little"), name)
         parts.append((_NULL_LENGTH if value is None else len(value)).to_bytes(4, "little"))
         parts.append(value or b"")

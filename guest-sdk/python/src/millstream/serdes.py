@@ -29,9 +29,11 @@ class Serde(Protocol[T]):
 
     def decode(self, data: bytes, /) -> T:
         """Reads bytes; what it raises becomes the reason why the record can't be processed."""
+        ...
 
     def encode(self, value: T, /) -> bytes:
         """Writes bytes."""
+        ...
 
 
 class _Raw:

@@ -11,6 +11,7 @@ from .context import Child, Context, Punctuation, PunctuationType, Punctuator
 from .errors import Fatal
 from .serdes import Serde
 from .store import KeyValueStore
+from .text import well_formed
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -65,7 +66,7 @@ class Setup:
 
     def child(self, name: str) -> Child:
         """The node below this one with that name, for `Context.forward_to`."""
-        index = self._context._host.child(name)
+        index = self._context._host.child(well_formed(name))
         if index is None:
             raise Fatal(f"there is no child `{name}`, but {list(self.children)}: name one of them as input")
         return Child(index, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, cast, overload
 
 from . import columns as packed
 from . import serdes
@@ -14,6 +14,8 @@ from .errors import Fatal
 from .host import CursorHandle, Entries, Host, Keys, Values
 from .record import Record, checked_timestamp
 from .serdes import Serde, as_bytes, decode
+from .text import well_formed
+from .unfinished import check_finished, refuse_unfinished
 
 if TYPE_CHECKING:
     from .batch import Batch
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+#: What messages call the argument of `KeyValueStore.read_ahead`.
+_CHOOSER = "what chooses the keys to read ahead"
 
 
 class Order(Enum):
@@ -61,7 +67,7 @@ class Cache:
 
     def __init__(self, host: Host, name: str, output: Output) -> None:
         self.host = host
-        self.handle = host.open_store(name)
+        self.handle = host.open_store(well_formed(name))
         self.output = output
         self.known: dict[bytes, bytes | None] = {}
         #: The timestamps of what was written and is not the host's yet.
@@ -190,6 +196,8 @@ class Cache:
 class KeyValueStore(Generic[K, V]):
     """A key-value store of the task, opened by `Setup.store`. Its keys and values are of the types of its serdes.
 
+    A store without a serde takes text where it takes bytes, and says so in a signature of its own.
+
     Reads see every write that this task made before. What a record wrote is taken back when its processing fails. Keys
     are ordered by their bytes. Writes carry the timestamp of the record that is processed, unless another is given, and
     go to the host once a batch."""
@@ -204,17 +212,17 @@ class KeyValueStore(Generic[K, V]):
         self._encode_key: Callable[[K], bytes] = keys.encode
         self._decode_value: Callable[[bytes], V] = values.decode
         self._is_raw = values is serdes.raw
-        self._chosen: Callable[[Record], Iterable[bytes]] | None = None
+        self._choose: Callable[[Record], Iterable[K]] | None = None
         self._reads_ahead = False
 
     def read_ahead(self, choose: Callable[[Record], Iterable[K]] | None = None) -> KeyValueStore[K, V]:
         """Reads the entries of all records' keys at the beginning of each batch, in one call of the host. For a
         processor that looks up the key of every record. With `choose`, reads the keys that it gives for a record
-        instead."""
+        instead; what it raises is raised as by `process`, for that record."""
         self._reads_ahead = True
         if choose is not None:
-            encode = self._encode_key
-            self._chosen = lambda record: map(encode, choose(record))
+            refuse_unfinished(_CHOOSER, choose, may_generate=True)
+        self._choose = choose
         return self
 
     def get(self, key: K) -> V | None:
@@ -262,22 +270,40 @@ class KeyValueStore(Generic[K, V]):
             return cast("Sequence[bytes]", keys)
         return list(map(self._encode_key, keys))
 
-    def put(self, key: K, value: V | None) -> None:
+    @overload
+    def put(self: KeyValueStore[K, bytes], key: K, value: bytes | str | None) -> None: ...
+    @overload
+    def put(self, key: K, value: V | None) -> None: ...
+    def put(self, key: K, value: Any) -> None:
         """Sets the value of `key`; None deletes it."""
         data = None if value is None else self._values.encode(value)
         self._cache.put(self._encode_key(key), data, None)
 
-    def put_at(self, key: K, value: V | None, timestamp: int) -> None:
+    @overload
+    def put_at(self: KeyValueStore[K, bytes], key: K, value: bytes | str | None, timestamp: int) -> None: ...
+    @overload
+    def put_at(self, key: K, value: V | None, timestamp: int) -> None: ...
+    def put_at(self, key: K, value: Any, timestamp: int) -> None:
         """As `put`, with another timestamp than that of the record."""
         data = None if value is None else self._values.encode(value)
         self._cache.put(self._encode_key(key), data, checked_timestamp(timestamp))
 
-    def put_many(self, entries: Iterable[tuple[K, V | None]]) -> None:
+    @overload
+    def put_many(self: KeyValueStore[K, bytes], entries: Iterable[tuple[K, bytes | str | None]]) -> None: ...
+    @overload
+    def put_many(self, entries: Iterable[tuple[K, V | None]]) -> None: ...
+    def put_many(self, entries: Iterable[tuple[K, Any]]) -> None:
         """Sets the values of many keys; they go to the host in one call with all other writes of the batch."""
         for key, value in entries:
             self.put(key, value)
 
-    def put_columns(self, keys: Sequence[K], values: Sequence[V], timestamps: Sequence[int]) -> None:
+    @overload
+    def put_columns(
+        self: KeyValueStore[K, bytes], keys: Sequence[K], values: Sequence[bytes | str], timestamps: Sequence[int]
+    ) -> None: ...
+    @overload
+    def put_columns(self, keys: Sequence[K], values: Sequence[V], timestamps: Sequence[int]) -> None: ...
+    def put_columns(self, keys: Sequence[K], values: Sequence[Any], timestamps: Sequence[int]) -> None:
         """For `process_batch`: sets the values of many keys at once, each with its timestamp; of a key that occurs
         again the last one counts. Quicker than one by one."""
         cache = self._cache
@@ -292,7 +318,11 @@ class KeyValueStore(Generic[K, V]):
             for key in data:
                 cache.known.pop(key, None)
 
-    def put_if_absent(self, key: K, value: V) -> V | None:
+    @overload
+    def put_if_absent(self: KeyValueStore[K, bytes], key: K, value: bytes | str) -> bytes | None: ...
+    @overload
+    def put_if_absent(self, key: K, value: V) -> V | None: ...
+    def put_if_absent(self, key: K, value: Any) -> Any:
         """Sets the value of `key` if there is none; returns what was there, or None."""
         found = self.get(key)
         if found is None:
@@ -341,15 +371,32 @@ class KeyValueStore(Generic[K, V]):
         finally:
             cursor.__exit__(None, None, None)
 
-    def _begin_batch(self, batch: Batch) -> None:
-        # For one record a read ahead is a read too many.
-        if not self._reads_ahead or len(batch) < 2:
+    def _begin_batch(self, batch: Batch, spoiled: dict[int, Exception]) -> None:
+        """Reads ahead. What choosing raises for a record goes to `spoiled`, by the record's row."""
+        if not self._reads_ahead:
             return
-        if self._chosen is None:
-            keys = batch.keys
-            self._cache.read_ahead(key for key in keys if key is not None)
+        if self._choose is None:
+            keys = [key for key in batch.keys if key is not None] if len(batch) > 1 else []
         else:
-            self._cache.read_ahead(key for record in batch for key in self._chosen(record))
+            keys = self._chosen(batch, self._choose, spoiled)
+        # For one key a read ahead may be a read too many.
+        if len(keys) > 1:
+            self._cache.read_ahead(keys)
+
+    def _chosen(
+        self, batch: Batch, choose: Callable[[Record], Iterable[K]], spoiled: dict[int, Exception]
+    ) -> list[bytes]:
+        """The keys chosen for all records. A single record is asked for its keys, too: whether it fails must not depend
+        on those that come with it."""
+        keys: list[bytes] = []
+        for row, record in enumerate(batch):
+            try:
+                chosen = choose(record)
+                check_finished(_CHOOSER, chosen, may_generate=True)
+                keys.extend(map(self._encode_key, chosen))
+            except Exception as error:
+                spoiled.setdefault(row, error)
+        return keys
 
 
 def open_cache(host: Host, name: str, output: Output) -> Cache:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
 from wit_world.imports import log as wit_log
 
-from ..errors import Error, lines_of, reason_of
 from .. import log
+from ..errors import Error, lines_of, reason_of
+from ..text import well_formed
+from . import standard_library
 
 _LEVELS = {
     "trace": wit_log.Level.TRACE,
@@ -20,7 +23,7 @@ _LEVELS = {
 
 
 def _write(level: str, message: str) -> None:
-    wit_log.log(_LEVELS[level], message.encode(errors="replace").decode())
+    wit_log.log(_LEVELS[level], well_formed(message))
 
 
 def _send_all_text_to_the_host() -> None:
@@ -31,11 +34,13 @@ def _send_all_text_to_the_host() -> None:
     logging.root.addHandler(handler)
     logging.root.setLevel(logging.DEBUG)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 _send_all_text_to_the_host()
+standard_library.import_what_is_imported_late()
+standard_library.keep_time_zones()
 
 
 def answer_of(error: Exception) -> str:

@@ -87,6 +87,8 @@ unit: plugins ## what needs no broker: units, whole topologies with real plugins
 	$(MILLSTREAM) test plugins
 	(cd guest-sdk/js && npm test --silent)
 	(cd guest-sdk/python && PYTHONPATH=src python3 -m unittest discover tests)
+	.ci/install mypy
+	.ci/python-types
 	for module in $(GO_MODULES); do echo "testing $$module"; (cd $$module && go vet ./... && go test ./...); done
 	$(MAKE) -C guest-sdk/c/tests
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT_TESTS))

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
+use wasmparser::Validator;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
+use wit_parser::decoding::decode_world;
+use wit_parser::{PackageId, Resolve, SourceMap};
 
 use crate::contract::{WIT_FILES, WORLDS};
 use crate::error::{Error, Result};
@@ -34,7 +36,7 @@ pub fn from_core_module(module: &[u8], world: Option<&str>, path: &Path) -> Resu
     let mut module = module.to_vec();
     if let Some(world) = world {
         embed_world(&mut module, world, path)?;
-    } else if !has_metadata(&module) {
+    } else if metadata(&module).next().is_none() {
         let interfaces = exported_interfaces(&module);
         if interfaces.is_empty() {
             return Err(Error::NoWorld { path: path.to_owned(), worlds: WORLDS.join(", ") });
@@ -64,7 +66,31 @@ fn check_is_core_module(module: &[u8], path: &Path) -> Result<()> {
     if head[4..] != CORE_MODULE {
         return not_wasm("it is of an unknown version");
     }
+    // What makes a component of it takes for granted that it is whole.
+    let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
+    Validator::new().validate_all(module).map_err(|error| damaged(error.to_string()))?;
+    for section in metadata(module) {
+        let (resolve, _) = decode_world(section).map_err(|error| damaged(format!("{error:#}")))?;
+        if has_circle(&resolve) {
+            return Err(damaged("the packages of its world need each other".to_owned()));
+        }
+    }
     Ok(())
+}
+
+/// Whether packages need each other in a circle, round which the encoder would run until its stack ends.
+fn has_circle(resolve: &Resolve) -> bool {
+    let mut rest: Vec<PackageId> = resolve.packages.iter().map(|(package, _)| package).collect();
+    loop {
+        let before = rest.len();
+        let needs_none =
+            |package: &PackageId| !resolve.package_direct_deps(*package).any(|needed| rest.contains(&needed));
+        let kept: Vec<PackageId> = rest.iter().copied().filter(|package| !needs_none(package)).collect();
+        if kept.len() == before {
+            return before > 0;
+        }
+        rest = kept;
+    }
 }
 
 fn embed_world(module: &mut Vec<u8>, world: &str, path: &Path) -> Result<()> {
@@ -97,10 +123,11 @@ fn world_of(interfaces: &[&str]) -> String {
     format!("package millstream:processor@0.1.0;\nworld plugin {{ {}{exports}}}\n", imports.concat())
 }
 
-/// Whether a custom section says which world the module is of.
-fn has_metadata(module: &[u8]) -> bool {
-    let is_metadata = |section: &[u8]| split_name(section).is_some_and(|(name, _)| name.starts_with(METADATA_PREFIX));
-    sections(module).any(|(id, section)| id == CUSTOM_SECTION && is_metadata(section))
+/// What the custom sections hold that say which world the module is of.
+fn metadata(module: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let custom = sections(module).filter(|(id, _)| *id == CUSTOM_SECTION);
+    let named = custom.filter_map(|(_, section)| split_name(section));
+    named.filter(|(name, _)| name.starts_with(METADATA_PREFIX)).map(|(_, content)| content)
 }
 
 /// The interfaces of the contract that a module exports: exports carry the names of their interfaces. A language whose

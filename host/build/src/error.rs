@@ -51,6 +51,12 @@ pub enum Error {
         /// How many.
         plugins: usize,
     },
+    /// A directory was named for a component.
+    #[error("{} is a directory: name the file that the component is to be written to", path.display())]
+    OutIsDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A tool can't be started.
     #[error("`{tool}` can't be started: {error}; install Rust from https://rustup.rs or your system's package `cargo`")]
     Tool {
@@ -98,6 +104,17 @@ pub enum Error {
         /// What was found instead.
         reason: String,
     },
+    /// The module is not whole.
+    #[error(
+        "{} is cut short, damaged, or uses features that are not supported: {reason}; let its compiler make it again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the module is wrong.
+        reason: String,
+    },
     /// The file is a component already.
     #[error("{} is a component already: use it as it is", path.display())]
     IsComponent {
@@ -131,4 +148,19 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+impl Error {
+    /// Whether the request itself is wrong: no edit of the plugin's sources mends that.
+    #[must_use]
+    pub fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::NoPlugin { .. }
+            | Self::OneFileForMany { .. }
+            | Self::OutIsDirectory { .. }
+            | Self::UnknownWorld { .. } => true,
+            Self::Read { path, .. } => !path.exists(),
+            _ => false,
+        }
+    }
 }

@@ -54,6 +54,8 @@ pub struct Built {
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
+    /// What the compiler made.
+    pub made_as: Form,
     /// Its size in bytes.
     pub bytes: usize,
     /// `sha256:` and its digest in hexadecimal, by which versions of a plugin are told apart.
@@ -70,6 +72,9 @@ pub struct Built {
 /// See [`Error`]. Nothing is written for a plugin that can't be built.
 pub fn build(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Built>> {
     let source = &request.source;
+    if let Some(out) = request.out.as_ref().filter(|out| out.is_dir()) {
+        return Err(Error::OutIsDirectory { path: out.clone() });
+    }
     if source.is_dir() {
         return build_directory(request, report);
     }
@@ -77,20 +82,25 @@ pub fn build(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Buil
     let name = source.file_stem().map_or_else(|| "plugin".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let out = request.out.clone().unwrap_or_else(|| source.with_file_name(format!("{name}.component.wasm")));
     let component = component::from_core_module(&module, request.world.as_deref(), source)?;
-    Ok(vec![write(name, &component, &out)?])
+    Ok(vec![write(name, Form::Module, &component, &out)?])
 }
 
 fn build_directory(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Vec<Built>> {
-    let mut modules = Vec::new();
-    for (language, directory) in language::plugins_in(&request.source) {
-        modules.extend(compile(language, &directory, request.install, report)?);
-    }
-    if modules.is_empty() {
+    let plugins = language::plugins_in(&request.source);
+    if plugins.is_empty() {
         return Err(Error::NoPlugin { path: request.source.clone() });
     }
-    if request.out.is_some() && modules.len() != 1 {
-        return Err(Error::OneFileForMany { path: request.source.clone(), plugins: modules.len() });
+    let check_is_one = |count: usize| match (&request.out, count) {
+        (None, _) | (_, 1) => Ok(()),
+        (Some(_), plugins) => Err(Error::OneFileForMany { path: request.source.clone(), plugins }),
+    };
+    // Before anything is compiled, and again for what only the compilers can tell.
+    check_is_one(if request.out.is_some() { count(&plugins, request.install, report)? } else { 1 })?;
+    let mut modules = Vec::new();
+    for (language, directory) in &plugins {
+        modules.extend(compile(*language, directory, request.install, report)?);
     }
+    check_is_one(modules.len())?;
     let mut built = Vec::new();
     for Made { name, path, form, directory } in modules {
         let module = fs::read(&path).map_err(|error| Error::Read { path: path.clone(), error })?;
@@ -99,7 +109,7 @@ fn build_directory(request: &Request, report: &mut dyn FnMut(&str)) -> Result<Ve
             Form::Component => module,
         };
         let default = || directory.join("target/components").join(format!("{name}.wasm"));
-        built.push(write(name.clone(), &component, &request.out.clone().unwrap_or_else(default))?);
+        built.push(write(name.clone(), form, &component, &request.out.clone().unwrap_or_else(default))?);
     }
     Ok(built)
 }
@@ -119,11 +129,26 @@ struct Made {
 
 /// What compilers make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// A core module, which is yet to become a component.
+pub enum Form {
+    /// A core module: what the plugin contains shows only when it runs.
     Module,
-    /// A component.
+    /// A component: its compiler has run the plugin, and asked what it contains.
     Component,
+}
+
+/// How many plugins `plugins` are: a workspace of Rust plugins is as many as it has members.
+fn count(plugins: &[(Language, PathBuf)], may_install: bool, report: &mut dyn FnMut(&str)) -> Result<usize> {
+    let mut count = 0;
+    for (language, directory) in plugins {
+        count += match language {
+            Language::Rust => {
+                Toolchain::find(directory, may_install, report)?;
+                rust::count(directory)?
+            }
+            Language::Go | Language::JavaScript | Language::Python | Language::C => 1,
+        };
+    }
+    Ok(count)
 }
 
 /// Compiles the plugin in `directory`, or, for a workspace of Rust plugins, all of them.
@@ -152,13 +177,13 @@ fn name_of(directory: &Path) -> String {
 
 /// Writes the component, unless it is there already: a host that watches the file sees changes only, and never half a
 /// file.
-fn write(name: String, component: &[u8], path: &Path) -> Result<Built> {
+fn write(name: String, made_as: Form, component: &[u8], path: &Path) -> Result<Built> {
     let digest = format!("sha256:{}", hexadecimal(&Sha256::digest(component)));
     let is_new = fs::read(path).map_or(true, |before| before != component);
     if is_new {
         write_atomically(path, component).map_err(|error| Error::Write { path: path.to_owned(), error })?;
     }
-    Ok(Built { name, path: path.to_owned(), bytes: component.len(), digest, is_new })
+    Ok(Built { name, path: path.to_owned(), made_as, bytes: component.len(), digest, is_new })
 }
 
 fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -169,9 +194,13 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let part = path.with_extension(format!("{}-{number}.part", std::process::id()));
-    let mut file = fs::File::create(&part)?;
-    file.write_all(bytes)?;
-    fs::rename(&part, path)
+    let written = fs::File::create(&part).and_then(|mut file| file.write_all(bytes));
+    let done = written.and_then(|()| fs::rename(&part, path));
+    if done.is_err() {
+        // What can't be removed either is told by the first error well enough.
+        let _ = fs::remove_file(&part);
+    }
+    done
 }
 
 /// The digest of some texts, in hexadecimal.

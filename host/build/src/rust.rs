@@ -27,6 +27,11 @@ pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
     Ok(modules)
 }
 
+/// How many plugins `directory` stands for, before any is compiled.
+pub fn count(directory: &Path) -> Result<usize> {
+    Ok(plugins_of(&directory.join("Cargo.toml"))?.1.len())
+}
+
 fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
     let mut command = Command::new("cargo");
     command

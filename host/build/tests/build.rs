@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use millstream_build::component::from_core_module;
 use millstream_build::{Request, build};
 
 fn plugins() -> PathBuf {
@@ -153,6 +154,68 @@ fn what_is_no_core_module_is_refused_in_plain_words() {
     );
 }
 
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+/// The bytes cut short, or with some of them changed.
+fn damaged(bytes: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+    let mut damaged = bytes.to_vec();
+    if numbers.below(3) == 0 {
+        damaged.truncate(numbers.below(bytes.len()));
+        return damaged;
+    }
+    for _ in 0..=numbers.below(4) {
+        // The heads of sections and what they say of themselves are near the ends; most of a module is code.
+        let near = 1 + numbers.below(4_096.min(bytes.len()));
+        let place = match numbers.below(3) {
+            0 => near - 1,
+            1 => bytes.len() - near,
+            _ => numbers.below(bytes.len()),
+        };
+        damaged[place] =
+            if numbers.below(2) == 0 { damaged[place] ^ (1 << numbers.below(8)) } else { numbers.below(256) as u8 };
+    }
+    damaged
+}
+
+/// How often a module is damaged.
+const DAMAGES: usize = 400;
+
+#[test]
+fn a_damaged_module_becomes_a_component_or_is_refused_but_never_ends_the_program() {
+    let request = Request { source: plugins().join("parse-readings"), ..Request::default() };
+    build(&request, &mut |_| {}).expect("the plugin can be built");
+    let module = std::fs::read(plugins().join("parse-readings/target/c/plugin.wasm")).expect("clang has made it");
+    // What other languages make says itself which world it is of.
+    let mut telling = module.clone();
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_dir(plugins().join("../wit")).expect("the contract");
+    let world = resolve.select_world(&[package], Some("plugin-processor")).expect("a world");
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut telling, &resolve, world, encoding).expect("it fits");
+    let mut numbers = Numbers(1);
+    let mut refused = 0;
+    for module in [&module, &telling] {
+        for _ in 0..DAMAGES {
+            let damaged = damaged(module, &mut numbers);
+            // For whoever looks for what has ended the program.
+            let path = file("damaged.wasm", &damaged);
+            refused += usize::from(from_core_module(&damaged, None, &path).is_err());
+        }
+    }
+    assert!(refused > DAMAGES, "only {refused} were refused");
+    let half = refused_file("half.wasm", &module[..module.len() / 2], None);
+    let expected = "half.wasm is cut short, damaged, or uses features that are not supported: ";
+    assert!(half.starts_with(expected), "{half}");
+}
+
 #[test]
 fn a_module_must_say_its_world_or_be_told() {
     assert_eq!(
@@ -178,5 +241,19 @@ fn a_directory_must_hold_a_plugin() {
          directories, or a core module"
     );
     let request = Request { source: plugins(), out: Some("one.wasm".into()), ..Request::default() };
-    assert!(refusal(&request).contains("name one of their directories"));
+    let mut reports = Vec::new();
+    let error = build(&request, &mut |line| reports.push(line.to_owned())).expect_err("one file for many");
+    assert!(error.to_string().contains("name one of their directories"), "{error}");
+    assert!(reports.iter().all(|line| !line.contains("compiling")), "{reports:?}");
+}
+
+#[test]
+fn a_component_is_not_written_where_a_directory_is_and_nothing_is_left_behind() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("out");
+    let _ = std::fs::remove_dir_all(&folder);
+    let out = folder.join("taken");
+    std::fs::create_dir_all(&out).expect("the directory for tests can be written");
+    let request = Request { source: file("taken.wasm", EMPTY_MODULE), out: Some(out), ..Request::default() };
+    assert_eq!(refusal(&request), "out/taken is a directory: name the file that the component is to be written to");
+    assert_eq!(std::fs::read_dir(folder).expect("it is there").count(), 1);
 }

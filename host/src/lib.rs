@@ -1,6 +1,7 @@
 //! The parts of the program `millstream` that its binary and its tests share.
 
 pub mod app;
+pub mod bug;
 pub mod build_command;
 pub mod cases;
 pub mod check_command;

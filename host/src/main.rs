@@ -6,22 +6,27 @@ use std::process::ExitCode;
 use clap::Parser;
 use millstream::cli::{Cli, Command, Exit};
 use millstream::{
-    build_command, check_command, inspect_command, new_command, run_command, telemetry, test_command, topology_command,
-    validate,
+    bug, build_command, check_command, inspect_command, new_command, run_command, telemetry, test_command,
+    topology_command, validate,
 };
 
 fn main() -> ExitCode {
+    bug::tell_of_panics();
+    bug::caught(run).into()
+}
+
+fn run() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // If the terminal is gone there is nobody to tell.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Clean }.into();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Clean };
         }
     };
     if let Err(mistake) = telemetry::start(cli.log_format, cli.command.log_levels()) {
         let _ = writeln!(io::stderr(), "error: {mistake}");
-        return Exit::Usage.into();
+        return Exit::Usage;
     }
     // Not locked: stream threads log while a command runs.
     let (mut out, mut errors) = (io::stdout(), io::stderr());
@@ -37,9 +42,9 @@ fn main() -> ExitCode {
         Command::Dev(args) => run_command::dev(args, &mut errors),
     };
     match ended {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         // A reader that has seen enough (`millstream topology app.toml | head`) is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean.into(),
-        Err(_) => Exit::Other.into(),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Clean,
+        Err(_) => Exit::Other,
     }
 }

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use millstream_build::Request;
+use millstream_build::{Built, Form, Request};
+use millstream_wasm::LoadError;
 
+use crate::app;
 use crate::cli::{BuildArgs, Exit, TestArgs};
 use crate::test_command;
 use crate::watch::{listed, wait_for_change};
@@ -22,10 +24,14 @@ pub fn run(args: BuildArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::
     let watch = args.watch;
     let request = Request { source: args.source, out: args.out, world: args.world, install: args.install };
     if !watch {
-        return build(&request, out, errors);
+        return Ok(build(&request, out, errors)?.exit);
     }
     loop {
-        if build(&request, out, errors)? == Exit::Clean && has_cases(&request.source) {
+        let ended = build(&request, out, errors)?;
+        if ended.is_for_good {
+            return Ok(ended.exit);
+        }
+        if ended.exit == Exit::Clean && has_cases(&request.source) {
             let tests = TestArgs { paths: vec![request.source.clone()], ..TestArgs::default() };
             test_command::run(&tests, out, errors)?;
         }
@@ -37,25 +43,46 @@ pub fn run(args: BuildArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::
     }
 }
 
-fn build(request: &Request, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
+/// How a build has ended.
+struct Ended {
+    exit: Exit,
+    /// Whether it would end so again, however the files are changed.
+    is_for_good: bool,
+}
+
+fn build(request: &Request, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Ended> {
     let mut report = |line: &str| {
         // Progress that nobody sees is no reason to stop.
         let _ = writeln!(errors, "{line}");
     };
     match millstream_build::build(request, &mut report) {
         Ok(built) => {
+            let mut exit = Exit::Clean;
             for component in built {
                 let path = component.path.display();
                 let fresh = if component.is_new { "" } else { ", unchanged" };
                 writeln!(out, "{path} ({} bytes, {}{fresh})", component.bytes, component.digest)?;
+                if let Some(error) = names_nothing(&component) {
+                    writeln!(errors, "millstream: {path}: {error}")?;
+                    exit = Exit::Usage;
+                }
             }
-            Ok(Exit::Clean)
+            Ok(Ended { exit, is_for_good: false })
         }
         Err(error) => {
             writeln!(errors, "millstream: {error}")?;
-            Ok(Exit::Usage)
+            Ok(Ended { exit: Exit::Usage, is_for_good: error.is_of_the_request() })
         }
     }
+}
+
+/// Why a component that was built can't be used, if that is because it names nothing that a node could use. A core module's compiler
+/// can't know that, and what the component exports looks as it should.
+fn names_nothing(component: &Built) -> Option<LoadError> {
+    let is_asked = component.made_as == Form::Module;
+    let runtime = is_asked.then(app::plugin_runtime)?.ok()?;
+    // Whatever else may be wrong with it, `millstream inspect` and `millstream check` tell.
+    runtime.load_file(&component.path).err().filter(|error| matches!(error, LoadError::NoNames { .. }))
 }
 
 fn has_cases(source: &Path) -> bool {

@@ -109,9 +109,11 @@ fn each_wrong_thing_has_a_message_that_says_what_to_do() {
     let elsewhere = fs::read(folder().join(component("fixture-wrong-world"))).expect("`make plugins` has built it");
     let processor = "millstream:processor/processor@0.1.0";
     let log = "millstream:processor/log@0.1.0";
-    let wrong: [(&str, Vec<u8>); 13] = [
+    let wrong: [(&str, Vec<u8>); 15] = [
         ("older-version.wasm", renamed(&words, processor, "millstream:processor/processor@0.0.9")),
         ("newer-version.wasm", renamed(&words, processor, "millstream:processor/processor@0.2.0")),
+        ("newer-patch.wasm", renamed(&words, processor, "millstream:processor/processor@0.1.7")),
+        ("newer-patch-of-an-import.wasm", renamed(&words, log, "millstream:processor/log@0.1.7")),
         ("newer-import.wasm", renamed(&words, log, "millstream:processor/log@0.2.0")),
         ("another-shape.wasm", renamed(&words, "forward", "goaward")),
         ("not-granted.wasm", renamed(&words, log, "wasi:messaging/producers@0.2.0")),
@@ -136,4 +138,61 @@ fn each_wrong_thing_has_a_message_that_says_what_to_do() {
     all += &said(&directory, &["inspect", "not-there.wasm"], 64);
     all += &said(&directory, &["inspect", "."], 64);
     expect("wrong.txt", &all);
+}
+
+/// A core module that says that it contains predicates, and names none.
+fn nameless() -> Vec<u8> {
+    fn number(number: usize) -> Vec<u8> {
+        if number < 128 { vec![number as u8] } else { vec![number as u8 | 128, (number >> 7) as u8] }
+    }
+    let vector = |items: &[Vec<u8>]| [number(items.len()), items.concat()].concat();
+    let section = |id: u8, content: Vec<u8>| [vec![id], number(content.len()), content].concat();
+    let kind = |parameters: usize| [vec![0x60], vector(&vec![vec![0x7f]; parameters]), vec![1, 0x7f]].concat();
+    let export = |name: &str, kind: u8, index: u8| [number(name.len()), name.into(), vec![kind, index]].concat();
+    let interface = "millstream:processor/predicate@0.1.0";
+    let unreachable = vec![3, 0, 0x00, 0x0b];
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, vector(&[kind(0), kind(16), kind(4)])),
+        section(3, vec![3, 0, 1, 2]),
+        section(5, vec![1, 0, 1]),
+        section(
+            7,
+            vector(&[
+                export(&format!("{interface}#predicates"), 0, 0),
+                export(&format!("{interface}#test"), 0, 1),
+                export("cabi_realloc", 0, 2),
+                export("memory", 2, 0),
+            ]),
+        ),
+        // The list lies where the memory is all zero.
+        section(10, vector(&[vec![4, 0, 0x41, 16, 0x0b], unreachable.clone(), unreachable])),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_plugin_that_names_nothing_is_refused_when_it_is_built_and_when_it_is_looked_at() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nameless-plugin");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("made");
+    fs::write(directory.join("nameless.wasm"), nameless()).expect("written");
+    let refusal =
+        "the plugin names no predicate: register at least one (in Go in an `init` function; `main` is never called)\n";
+    for arguments in
+        [&["build", "nameless.wasm"][..], &["build", "nameless.wasm"], &["inspect", "nameless.component.wasm"]]
+    {
+        let said = said(&directory, arguments, 64);
+        let expected = format!("--- standard error\nmillstream: nameless.component.wasm: {refusal}");
+        assert!(said.contains(&expected), "{said}");
+    }
+}
+
+#[test]
+fn watching_ends_when_no_change_of_a_file_could_help() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nothing-to-watch");
+    fs::create_dir_all(&directory).expect("made");
+    let said = said(&directory, &["build", "--watch", "nowhere"], 64);
+    assert!(said.contains("millstream: nowhere can't be read: "), "{said}");
+    assert!(!said.contains("watching"), "{said}");
 }

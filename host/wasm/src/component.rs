@@ -250,8 +250,15 @@ impl Shared {
             memory_bytes = memory_bytes.max(instance.memory_bytes());
             key_selectors = instance.call(None, |store| exports.call_key_selectors(store)).map_err(failed)?;
         }
-        for names in [&processors, &predicates, &key_selectors] {
+        for (kind, names, is_exported) in [
+            ("processor", &processors, self.processor.is_some()),
+            ("predicate", &predicates, self.predicate.is_some()),
+            ("key selector", &key_selectors, self.key_selector.is_some()),
+        ] {
             check_names(names)?;
+            if is_exported && names.is_empty() {
+                return Err(LoadError::NoNames { kind });
+            }
         }
         self.processors = processors;
         self.predicates = predicates;
@@ -312,7 +319,7 @@ fn check_version(name: &str, known: &[&str]) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Whether a version, which is another, comes after ours.
+/// Whether a version comes after ours.
 fn is_newer(version: &str) -> bool {
     let numbers = |version: &str| version.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>();
     numbers(version) > numbers(VERSION)
@@ -321,7 +328,7 @@ fn is_newer(version: &str) -> bool {
 /// Within 0.1 a host serves what was made for its own patch version or an earlier one.
 fn is_compatible(version: &str) -> bool {
     let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
-    minor(version) == minor(VERSION)
+    minor(version) == minor(VERSION) && !is_newer(version)
 }
 
 fn check_imports<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), LoadError> {
@@ -367,14 +374,15 @@ fn choose<'a>(kind: &'static str, names: &'a [String], name: Option<&str>) -> Re
         (None, [only]) => Ok(only),
         (None, [_, _, ..]) => Err(LoadError::Ambiguous { kind, found: quoted(names.iter()) }),
         (name, _) => {
+            let Some(name) = name else { return Err(LoadError::NoneOfKind { kind }) };
             let found = if names.is_empty() { format!("no {kind} at all") } else { quoted(names.iter()) };
-            let name = name.unwrap_or("(any)");
             let chosen = names.iter().find(|other| *other == name).map(String::as_str);
             chosen.ok_or_else(|| LoadError::NoSuchName { kind, name: name.to_owned(), found })
         }
     }
 }
 
-fn quoted<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
+/// Names in back-quotes.
+pub(crate) fn quoted<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
     names.map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }

@@ -86,6 +86,18 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
+    /// It says that it contains processors, say, and names none.
+    #[error("the plugin names no {kind}: register at least one (in Go in an `init` function; `main` is never called)")]
+    NoNames {
+        /// Processor, predicate or key selector.
+        kind: &'static str,
+    },
+    /// It contains nothing of the kind that a node asks for.
+    #[error("the plugin has no {kind}: name another plugin, or add one to it and build it again")]
+    NoneOfKind {
+        /// Processor, predicate or key selector.
+        kind: &'static str,
+    },
     /// It doesn't contain what a node asks for.
     #[error("the plugin has no {kind} `{name}`: it has {found}")]
     NoSuchName {

@@ -8,7 +8,7 @@ use millstream_core::id::Timestamp;
 use millstream_core::processor::{Processor, PunctuationType, Reaction, RecordFailure};
 use millstream_core::record::RecordBatch;
 
-use crate::component::Component;
+use crate::component::{Component, quoted};
 use crate::exports::processor::ProcessorExports;
 use crate::exports::processor::exports::millstream::processor::processor as wire;
 use crate::exports::processor::millstream::processor::types;
@@ -79,6 +79,20 @@ impl WasmProcessor {
         self.instance.asked_children()
     }
 
+    /// The reason why it can't begin; when that is a child that isn't there, also what makes it a child. A guest doesn't know enough
+    /// of the manifest to say that.
+    fn with_advice_on_children(&self, reason: String) -> String {
+        let ProcessorSetup { node, children, .. } = &self.setup;
+        let refused = &self.asked_children().refused;
+        let Some(child) = refused.iter().find(|child| reason.contains(child.as_str())) else { return reason };
+        let those = match children.as_slice() {
+            [] => format!("node `{node}` has no children"),
+            [only] => format!("the only child of node `{node}` is `{only}`"),
+            several => format!("the children of node `{node}` are {}", quoted(several.iter())),
+        };
+        format!("{reason}; {those}: a node named `{child}` is one when `{node}` is among its `inputs`")
+    }
+
     fn answer(&self, reason: String) -> ProcessorFailure {
         ProcessorFailure { cause: FailureCause::Answer, index: None, reason, digest: self.instance.digest().to_owned() }
     }
@@ -101,7 +115,7 @@ impl Processor for WasmProcessor {
         };
         let exports = exports.millstream_processor_processor();
         let answer = instance.call(Some(context), |store| exports.call_init(store, setup))?;
-        answer.map_err(|reason| self.answer(reason))?;
+        answer.map_err(|reason| self.answer(self.with_advice_on_children(reason)))?;
         self.instance.has_begun();
         Ok(())
     }

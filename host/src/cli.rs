@@ -291,7 +291,7 @@ pub struct NewArgs {
     /// The language that the plugin is written in.
     #[arg(long, value_enum)]
     pub lang: Language,
-    /// The new directory; its last part is the plugin's name: lower-case letters, digits and dashes.
+    /// The new directory, or an empty one (`.`); its last part is the plugin's name: lower-case letters, digits and dashes.
     #[arg(value_name = "NAME")]
     pub path: PathBuf,
 }

@@ -129,7 +129,7 @@ fn a_report_for_machines_has_every_case() {
 }
 
 #[test]
-fn a_new_plugin_is_a_directory_that_was_not_there() {
+fn a_new_plugin_is_a_directory_that_was_not_there_or_was_empty() {
     let folder = std::env::temp_dir().join(format!("millstream-new-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let output = millstream_in(&folder, &["new", "--lang", "rust", "word-count"]);
@@ -141,11 +141,23 @@ fn a_new_plugin_is_a_directory_that_was_not_there() {
             "there is word-count already; choose another name, or remove it",
         ),
         (&["new", "--lang", "rust", "Word Count"], "`word-count`, say"),
+        (
+            &["new", "--lang", "go", "fmt"],
+            "\"fmt\" can't be the name of a plugin: in Go a package of the standard library",
+        ),
+        (&["new", "--lang", "rust", "."], ". is not empty: name a new directory, or begin in an empty one"),
         (&["new", "--lang", "cobol", "x"], "possible values: rust, js, ts, python, go, c"),
     ] {
         let output = millstream_in(&folder, arguments);
         assert_eq!(output.status.code(), Some(64), "{}", said(&output));
         assert!(said(&output).contains(text), "{}", said(&output));
     }
+    let empty = folder.join("empty-before");
+    fs::create_dir_all(&empty).expect("a folder");
+    let output = millstream_in(&empty, &["new", "--lang", "rust", "."]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(!said(&output).contains("  cd "), "{}", said(&output));
+    let manifest = fs::read_to_string(empty.join("millstream.toml")).expect("there");
+    assert!(manifest.contains("id = \"empty-before\""), "{manifest}");
     fs::remove_dir_all(folder).expect("removed");
 }

@@ -118,6 +118,87 @@ const RESERVED: [&str; 96] = [
 /// and what is beside the plugin in its component.
 const PYTHON_MODULES: &str = include_str!("python_modules.txt");
 
+/// The packages of Go's standard library, by the first part of their paths, and the words that stand for sets of packages: what is
+/// imported by such a path would be ambiguous.
+const GO_PACKAGES: [&str; 55] = [
+    "all",
+    "archive",
+    "arena",
+    "bufio",
+    "builtin",
+    "bytes",
+    "cmd",
+    "cmp",
+    "compress",
+    "container",
+    "context",
+    "crypto",
+    "database",
+    "debug",
+    "embed",
+    "encoding",
+    "errors",
+    "expvar",
+    "flag",
+    "fmt",
+    "hash",
+    "html",
+    "image",
+    "index",
+    "io",
+    "iter",
+    "log",
+    "maps",
+    "math",
+    "mime",
+    "net",
+    "os",
+    "path",
+    "reflect",
+    "regexp",
+    "runtime",
+    "simd",
+    "slices",
+    "sort",
+    "strconv",
+    "strings",
+    "structs",
+    "sync",
+    "syscall",
+    "testing",
+    "text",
+    "time",
+    "tool",
+    "toolchain",
+    "unicode",
+    "unique",
+    "unsafe",
+    "vendor",
+    "weak",
+    "work",
+];
+
+/// Whether a language's standard library, its tools or its SDK call a package of their own so.
+fn is_taken_in(language: Language, name: &str) -> bool {
+    match language {
+        Language::Rust => ["millstream-sdk", "proc-macro"].contains(&name),
+        Language::Go => GO_PACKAGES.contains(&name),
+        Language::Python => {
+            let module = name.replace('-', "_");
+            PYTHON_MODULES.split_whitespace().any(|taken| taken == module)
+        }
+        Language::Js | Language::Ts | Language::C => false,
+    }
+}
+
+/// The allowed name that `name` looks like. None for what has other letters: without them it would be another word.
+fn near(name: &str) -> Option<String> {
+    let lower = name.to_ascii_lowercase();
+    let parts: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let near = parts.join("-");
+    (name.is_ascii() && near != name && !near.is_empty()).then_some(near)
+}
+
 /// A plugin's name in the ways in which languages write names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -125,8 +206,8 @@ pub struct Names {
 }
 
 impl Names {
-    /// Checks a name. The error says what a name is made of.
-    pub fn new(name: &str) -> Result<Self, String> {
+    /// Checks a name for a plugin in `language`. The error says what a name is made of.
+    pub fn new(name: &str, language: Language) -> Result<Self, String> {
         let is_part = |part: &str| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         };
@@ -134,26 +215,20 @@ impl Names {
             return Err(format!("it has more than {NAME_LENGTH_MAX} characters"));
         }
         if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.split('-').all(is_part) {
-            let near: String = name
-                .to_lowercase()
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join("-");
-            let hint = match Self::new_is_allowed(&near) {
-                true => format!("; `{near}`, say"),
-                false => String::new(),
-            };
+            let hint = near(name).and_then(|near| Self::new(&near, language).ok());
+            let hint = hint.map_or_else(String::new, |near| format!("; `{}`, say", near.plain));
             return Err(format!("use lower-case letters, digits and single dashes, and begin with a letter{hint}"));
         }
         if RESERVED.contains(&name) {
             return Err("a language or a tool has taken this word; choose another".to_owned());
         }
+        if is_taken_in(language, name) {
+            let language = language.title();
+            return Err(format!(
+                "in {language} a package of the standard library or the SDK is called so; choose another"
+            ));
+        }
         Ok(Self { plain: name.to_owned() })
-    }
-
-    fn new_is_allowed(near: &str) -> bool {
-        near.starts_with(|first: char| first.is_ascii_lowercase()) && !RESERVED.contains(&near)
     }
 
     /// `word-count`.
@@ -198,13 +273,6 @@ impl Template {
         FILES.iter().any(|(path, _)| path.starts_with(folder)).then_some(Self { sdk, folder })
     }
 
-    /// Why this language's plugins can't have that name, if they can't.
-    pub fn refusal(self, names: &Names) -> Option<String> {
-        let module = names.snake();
-        let is_taken = self.sdk == "python/" && PYTHON_MODULES.split_whitespace().any(|taken| taken == module);
-        is_taken.then(|| format!("Python, or what makes components of it, has a module `{module}`; choose another"))
-    }
-
     /// The files of a new plugin: paths in its directory, and bytes.
     pub fn files(self, names: &Names) -> impl Iterator<Item = (String, Cow<'static, [u8]>)> {
         let of_template = FILES.iter().filter_map(move |(path, bytes)| {
@@ -233,7 +301,7 @@ mod tests {
 
     #[test]
     fn names_are_written_as_each_language_does() {
-        let names = Names::new("word-count2").expect("a name");
+        let names = Names::new("word-count2", Language::Rust).expect("a name");
         assert_eq!(names.fill("{{name}} {{snake}} {{pascal}} {name}"), "word-count2 word_count2 WordCount2 {name}");
     }
 
@@ -249,15 +317,38 @@ mod tests {
             ("class", "taken this word"),
             ("test", "taken this word"),
         ] {
-            let why = Names::new(wrong).expect_err(wrong);
+            let why = Names::new(wrong, Language::Rust).expect_err(wrong);
             assert!(why.contains(hint), "{wrong}: {why}");
         }
-        assert!(Names::new(&"a".repeat(65)).is_err());
+        assert!(Names::new(&"a".repeat(65), Language::Rust).is_err());
+    }
+
+    #[test]
+    fn letters_that_names_can_t_have_are_not_left_out_of_the_name_that_is_told() {
+        let why = Names::new("h\u{e9}\u{e9}", Language::Rust).expect_err("other letters");
+        assert_eq!(why, "use lower-case letters, digits and single dashes, and begin with a letter");
+    }
+
+    #[test]
+    fn what_a_language_calls_a_package_of_its_own_is_no_name_in_it() {
+        let cases = [(Language::Go, "fmt"), (Language::Go, "text"), (Language::Rust, "millstream-sdk")];
+        for (language, name) in cases {
+            let why = Names::new(name, language).expect_err(name);
+            assert!(
+                why.contains(&format!(
+                    "in {} a package of the standard library or the SDK is called so",
+                    language.title()
+                )),
+                "{name}: {why}"
+            );
+            assert!(Names::new(name, Language::C).is_ok(), "{name}");
+        }
+        let near = Names::new("Fmt", Language::Go).expect_err("a capital");
+        assert!(!near.contains("say"), "{near}");
     }
 
     #[test]
     fn a_plugin_in_python_takes_the_place_of_no_other_module() {
-        let python = Template::of(Language::Python).expect("the program has it");
         for (name, is_taken) in [
             ("typing", true),
             ("py-compile", true),
@@ -265,15 +356,14 @@ mod tests {
             ("wit-world", true),
             ("types-of-words", false),
         ] {
-            let names = Names::new(name).expect("a name");
-            assert_eq!(python.refusal(&names).is_some(), is_taken, "{name}");
-            assert_eq!(Template::of(Language::Js).and_then(|template| template.refusal(&names)), None, "{name}");
+            assert_eq!(Names::new(name, Language::Python).is_err(), is_taken, "{name}");
+            assert!(Names::new(name, Language::Js).is_ok(), "{name}");
         }
     }
 
     #[test]
     fn every_template_has_what_the_readme_promises() {
-        let names = Names::new("word-count").expect("a name");
+        let names = Names::new("word-count", Language::Rust).expect("a name");
         for language in [Language::Rust, Language::Js, Language::Ts, Language::Python, Language::Go, Language::C] {
             let Some(template) = Template::of(language) else { continue };
             let files: Vec<_> = template.files(&names).collect();

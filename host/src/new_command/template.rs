@@ -14,6 +14,9 @@ const LOCK_FILES: [&str; 4] = ["Cargo.lock", "package-lock.json", "uv.lock", "po
 /// The longest name: it becomes part of the names of topics and files.
 const NAME_LENGTH_MAX: usize = 64;
 
+/// What the names of tests in C end in: in the names of files it is `_test`.
+const TEST_SUFFIX: &str = "-test";
+
 /// Words that a language, a tool or a template has taken.
 const RESERVED: [&str; 96] = [
     "abstract",
@@ -228,6 +231,11 @@ impl Names {
                 "in {language} a package of the standard library or the SDK is called so; choose another"
             ));
         }
+        if language == Language::C && name.ends_with(TEST_SUFFIX) {
+            return Err(format!(
+                "in C files that end so are tests, and no part of a plugin; leave out `{TEST_SUFFIX}`"
+            ));
+        }
         Ok(Self { plain: name.to_owned() })
     }
 
@@ -343,6 +351,9 @@ mod tests {
             );
             assert!(Names::new(name, Language::C).is_ok(), "{name}");
         }
+        let why = Names::new("words-test", Language::C).expect_err("its source would be a test");
+        assert!(why.contains("leave out `-test`"), "{why}");
+        assert!(Names::new("words-test", Language::Go).is_ok());
         let near = Names::new("Fmt", Language::Go).expect_err("a capital");
         assert!(!near.contains("say"), "{near}");
     }

@@ -9,15 +9,19 @@ use std::time::{Duration, SystemTime};
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// When a file was changed and how long it is; `None` while it is not there.
-type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
+pub type Seen = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 /// Waits until one of the files that `files` names has changed, is gone or is new, and then until nothing has changed for
 /// a moment: a tool that writes several files, or one in pieces, is given time to end. Returns those that changed.
 pub fn wait_for_change(files: impl Fn() -> Vec<PathBuf>) -> Vec<PathBuf> {
-    let look = || -> Seen { files().into_iter().map(|path| (path.clone(), look_at(&path))).collect() };
-    let before = look();
-    let mut now = before.clone();
-    while now == before {
+    wait_for_change_since(&look_at_all(files()), files)
+}
+
+/// The same for what has changed since `before`.
+pub fn wait_for_change_since(before: &Seen, files: impl Fn() -> Vec<PathBuf>) -> Vec<PathBuf> {
+    let look = || look_at_all(files());
+    let mut now = look();
+    while now == *before {
         thread::sleep(LOOK_INTERVAL);
         now = look();
     }
@@ -39,6 +43,11 @@ pub fn wait_for_change(files: impl Fn() -> Vec<PathBuf>) -> Vec<PathBuf> {
 /// Paths as a list in a line.
 pub fn listed(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What is to be seen of `files` now.
+pub fn look_at_all(files: impl IntoIterator<Item = PathBuf>) -> Seen {
+    files.into_iter().map(|path| (path.clone(), look_at(&path))).collect()
 }
 
 fn look_at(path: &Path) -> Option<(SystemTime, u64)> {

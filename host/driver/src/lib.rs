@@ -37,9 +37,10 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// Moves time on.
+    /// Moves time on, no further than to the last time there is.
     pub fn advance(&self, by: Duration) {
-        self.milliseconds.set(self.milliseconds.get() + by.as_millis() as i64);
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.milliseconds.set(self.milliseconds.get().saturating_add(by));
     }
 }
 

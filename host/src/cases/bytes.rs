@@ -24,7 +24,7 @@ pub enum Form {
 }
 
 /// What a key or value is, or is expected to be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Expected {
     /// There is none.
     Null,
@@ -36,6 +36,19 @@ pub enum Expected {
     Any,
     /// UTF-8 with this in it.
     Contains(String),
+}
+
+/// JSON is the same whatever the white space and the order of members.
+impl PartialEq for Expected {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) | (Self::Any, Self::Any) => true,
+            (Self::Bytes(one, form), Self::Bytes(two, other)) => one == two && form == other,
+            (Self::Json(one, _), Self::Json(two, _)) => one == two,
+            (Self::Contains(one), Self::Contains(two)) => one == two,
+            _ => false,
+        }
+    }
 }
 
 /// The one member that says a form; any other table is JSON.
@@ -55,6 +68,29 @@ impl Expected {
                 Err(format!("JSON has no number {number}; write {{double: ..}} for the bytes of a double"))
             }
             Kind::Flag(_) | Kind::Number(_) | Kind::List(_) => Ok(json(node)),
+        }
+    }
+
+    /// What a case would say of bytes that came out: in the form that is given, or in the likely one where they are not of that
+    /// one or the syntax has no way to write them so.
+    pub fn of(bytes: Option<&[u8]>, form: Option<Form>, syntax: Syntax) -> Self {
+        let Some(bytes) = bytes else { return Self::Null };
+        let forms = form.into_iter().chain([likely_form(bytes), Form::Text]);
+        let read = |form| {
+            let node = super::read_value(&syntax.in_form(bytes, form)?, syntax)?;
+            Self::read(&node).ok().filter(|read| read.matches(Some(bytes)))
+        };
+        forms.filter_map(read).next().unwrap_or_else(|| Self::Bytes(bytes.to_vec(), Form::Base64))
+    }
+
+    /// As a case writes it.
+    pub fn written(&self, syntax: Syntax) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bytes(bytes, form) => syntax.bytes(bytes, *form),
+            Self::Json(_, text) => syntax.bytes(text.as_bytes(), Form::Json),
+            Self::Any => syntax.table(&[("any", "true".to_owned())]),
+            Self::Contains(part) => syntax.table(&[("contains", syntax.text(part))]),
         }
     }
 
@@ -158,6 +194,18 @@ pub fn likely_form(bytes: &[u8]) -> Form {
     }
 }
 
+/// Appends a character; those that move the cursor, that change the direction of what follows, or that some take for the end of a
+/// line, as `\uXXXX`.
+pub fn push_escaped(text: &mut String, character: char) {
+    let is_odd =
+        matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    if character.is_control() || is_odd {
+        text.push_str(&format!("\\u{:04x}", u32::from(character)));
+    } else {
+        text.push(character);
+    }
+}
+
 /// How a table is written: `{a: 1}` or `{a = 1}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
@@ -188,14 +236,17 @@ impl Syntax {
 
     /// A text in quotes, as both languages read it.
     pub fn text(self, text: &str) -> String {
-        Json::String(text.to_owned()).to_string().replace('\u{7f}', "\\u007f")
+        let json = Json::String(text.to_owned()).to_string();
+        let mut quoted = String::with_capacity(json.len());
+        json.chars().for_each(|character| push_escaped(&mut quoted, character));
+        quoted
     }
 
     /// A name, in quotes where it needs them.
     pub fn name(self, name: &str) -> String {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let is_bare = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain);
-        if is_bare { name.to_owned() } else { self.text(name) }
+        if is_bare && !is_yaml_word(name) { name.to_owned() } else { self.text(name) }
     }
 
     /// A topic or store in a step.
@@ -206,18 +257,15 @@ impl Syntax {
                 let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
                 let is_word = word.starts_with(|c: char| c.is_ascii_alphabetic())
                     && word.chars().all(is_plain)
-                    && !matches!(word.to_lowercase().as_str(), "null" | "true" | "false");
+                    && !is_yaml_word(word);
                 if is_word { word.to_owned() } else { self.text(word) }
             }
         }
     }
 
-    /// Bytes in a form, or in the likely form where they are not of that one. `None` is null, which only YAML can write.
-    pub fn bytes(self, bytes: Option<&[u8]>, form: Option<Form>) -> String {
-        let Some(bytes) = bytes else { return "null".to_owned() };
-        let likely = likely_form(bytes);
-        let in_form = form.and_then(|form| self.in_form(bytes, form));
-        in_form.or_else(|| self.in_form(bytes, likely)).unwrap_or_default()
+    /// Bytes in a form.
+    fn bytes(self, bytes: &[u8], form: Form) -> String {
+        self.in_form(bytes, form).or_else(|| self.in_form(bytes, Form::Base64)).unwrap_or_default()
     }
 
     fn in_form(self, bytes: &[u8], form: Form) -> Option<String> {
@@ -246,6 +294,11 @@ impl Syntax {
             _ => format!("{number:?}"),
         }
     }
+}
+
+/// What YAML reads as null or a truth value.
+fn is_yaml_word(word: &str) -> bool {
+    matches!(word.to_lowercase().as_str(), "null" | "true" | "false")
 }
 
 fn compact(text: &str) -> String {

@@ -39,9 +39,11 @@ fn node(value: &Spanned<DeValue<'_>>) -> Node {
     };
     let mut span = value.span();
     // The span of `[[header]]` ends with the header; what is below belongs to it.
-    if let Kind::Table(members) = &kind {
-        let end = members.iter().map(|member| member.value.span.end).max().unwrap_or(0);
-        span.end = span.end.max(end);
-    }
+    let end = match &kind {
+        Kind::Table(members) => members.iter().map(|member| member.value.span.end).max(),
+        Kind::List(items) => items.iter().map(|item| item.span.end).max(),
+        _ => None,
+    };
+    span.end = span.end.max(end.unwrap_or(0));
     Node { span, kind }
 }

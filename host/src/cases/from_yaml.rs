@@ -16,7 +16,8 @@ pub fn read(text: &str, notes: &mut Notes<'_>) -> Option<Node> {
     // The parser counts characters.
     let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     bytes.push(text.len());
-    let mut reader = Reader { parser: Parser::new_from_str(text), bytes, anchors: BTreeMap::new(), nodes: 0, notes };
+    let parser = Parser::new_from_str(text);
+    let mut reader = Reader { text, parser, bytes, read_to: 0, anchors: BTreeMap::new(), nodes: 0, notes };
     match reader.document() {
         Ok(node) => Some(node),
         Err(Fault { at, message }) => {
@@ -33,8 +34,11 @@ struct Fault {
 }
 
 struct Reader<'t, 'n, 'm> {
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     bytes: Vec<usize>,
+    /// The end of the last scalar or bracket.
+    read_to: usize,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
     notes: &'n mut Notes<'m>,
@@ -60,7 +64,14 @@ impl<'t> Reader<'t, '_, '_> {
 
     fn next(&mut self) -> Result<(Event<'t>, Range<usize>), Fault> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok((event, self.place(span))),
+            Some(Ok((event, span))) => {
+                let span = self.place(&event, span);
+                let is_bracket = matches!(event, Event::MappingEnd | Event::SequenceEnd) && !span.is_empty();
+                if is_bracket || matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::DocumentStart(_)) {
+                    self.read_to = span.end;
+                }
+                Ok((event, span))
+            }
             Some(Err(error)) => {
                 let at = self.byte(error.marker().index());
                 Err(Fault { at: at..at, message: format!("this is not YAML: {}", error.info()) })
@@ -69,8 +80,34 @@ impl<'t> Reader<'t, '_, '_> {
         }
     }
 
-    fn place(&self, span: Span) -> Range<usize> {
-        self.byte(span.start.index())..self.byte(span.end.index())
+    /// Where an event is. The parser's own ends lie behind the white space and the comments that follow, and a block scalar
+    /// begins for it below its `|`.
+    fn place(&self, event: &Event<'_>, span: Span) -> Range<usize> {
+        let (start, end) = (self.byte(span.start.index()), self.byte(span.end.index()));
+        match event {
+            Event::Scalar(text, ScalarStyle::Plain, ..) if text.is_empty() => start..start,
+            Event::Scalar(_, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted, ..) => {
+                start..quoted_end(self.text, content_start(self.text, start)).min(end)
+            }
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, anchor, tag) => {
+                let has_properties = *anchor != 0 || tag.is_some();
+                self.block_scalar(if has_properties { start } else { value_start(self.text, self.read_to) }, end)
+            }
+            Event::Scalar(..) | Event::Alias(_) => start..start + self.text[start..end].trim_end().len(),
+            Event::MappingEnd | Event::SequenceEnd if end > start => start..start + 1,
+            _ => start..end,
+        }
+    }
+
+    fn block_scalar(&self, first: usize, end: usize) -> Range<usize> {
+        let header = self.text[content_start(self.text, first)..].split(['\n', '#']).next().unwrap_or_default();
+        let lines = &self.text[first..end.max(first)];
+        let kept = match header.contains('+') {
+            // All lines that follow are part of it; the last one's end is not.
+            true => lines.trim_end_matches([' ', '\t']).trim_end_matches('\r').strip_suffix('\n').unwrap_or(lines),
+            false => lines.trim_end(),
+        };
+        first..first + kept.len()
     }
 
     fn byte(&self, character: usize) -> usize {
@@ -136,6 +173,49 @@ impl<'t> Reader<'t, '_, '_> {
             members.push(Member { name, span: name_span, value });
         }
     }
+}
+
+/// Where a value begins behind what stands before it: the `:` of its name, its dash, comments.
+fn value_start(text: &str, mut at: usize) -> usize {
+    loop {
+        let rest = &text[at..];
+        at += match rest.chars().next() {
+            Some(' ' | '\t' | '\n' | '\r') => 1,
+            Some('#') => rest.find('\n').unwrap_or(rest.len()),
+            Some(':' | '-' | '?') if rest[1..].starts_with([' ', '\t', '\n', '\r']) => 1,
+            _ => return at,
+        };
+    }
+}
+
+/// Where a value begins behind its anchor and its tag, and the comments between them.
+pub fn content_start(text: &str, mut at: usize) -> usize {
+    loop {
+        let rest = &text[at..];
+        at += match rest.chars().next() {
+            Some(' ' | '\t' | '\n' | '\r') => 1,
+            Some('&' | '!') => rest.find(char::is_whitespace).unwrap_or(rest.len()),
+            Some('#') => rest.find('\n').unwrap_or(rest.len()),
+            _ => return at,
+        };
+    }
+}
+
+/// The end of the text in quotes that begins at `start`.
+fn quoted_end(text: &str, start: usize) -> usize {
+    let bytes = text.as_bytes();
+    let quote = bytes.get(start).copied();
+    let mut at = start + 1;
+    while let Some(&byte) = bytes.get(at) {
+        let is_doubled = byte == b'\'' && bytes.get(at + 1) == Some(&b'\'');
+        match byte {
+            b'\\' if quote == Some(b'"') => at += 2,
+            _ if Some(byte) == quote && !(quote == Some(b'\'') && is_doubled) => return at + 1,
+            _ if quote == Some(b'\'') && is_doubled => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
 }
 
 /// Where a collection ends: with its bracket, or, without one, with its last item.

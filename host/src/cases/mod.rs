@@ -5,9 +5,11 @@ mod from_toml;
 mod from_yaml;
 mod names;
 pub mod node;
+mod patch;
 mod reader;
 pub mod rewrite;
 mod time;
+pub mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -16,11 +18,13 @@ use std::time::Duration;
 
 use millstream_core::id::{Timestamp, TopicName};
 
-use crate::config::{Mistake, Mistakes};
+use crate::config::{Mistake, Mistakes, Notes};
 use crate::dev::view::FormatRule;
 use bytes::{Expected, Syntax};
+use node::{Kind, Node};
 
 pub use names::check_names;
+pub use reader::MANIFEST;
 
 /// A file of cases.
 #[derive(Clone, Debug)]
@@ -200,9 +204,40 @@ pub struct ExpectedEntry {
 ///
 /// All mistakes.
 pub fn load(path: &Path) -> Result<CaseFile, Mistakes> {
-    let unreadable = |error| at_all(path, format!("can't read the cases: {error}; give a file or a directory"));
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    if syntax_of(path).is_none() && path.exists() {
+        return Err(no_syntax(path));
+    }
+    let text = std::fs::read(path)
+        .map_err(|error| at_all(path, format!("can't read the cases: {error}; give a file or a directory")))?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        at_all(path, format!("line {line} is not UTF-8; save the file as UTF-8, and give bytes as {{base64: ..}}"))
+    })?;
     parse(text, path)
+}
+
+fn no_syntax(path: &Path) -> Mistakes {
+    let message = "this is not a case file: those are .toml, .yaml and .yml files; give one of them, or a directory that has them \
+                   in folders named `cases`";
+    at_all(path, message.to_owned())
+}
+
+/// Reads a value as it stands behind a name.
+fn read_value(text: &str, syntax: Syntax) -> Option<Node> {
+    let text = format!("x{}{text}", syntax.is());
+    let root = read_document(&text, syntax, &mut Notes::new(Path::new(""), &text))?;
+    match root.kind {
+        Kind::Table(members) => members.into_iter().next().map(|member| member.value),
+        _ => None,
+    }
+}
+
+fn read_document(text: &str, syntax: Syntax, notes: &mut Notes<'_>) -> Option<Node> {
+    match syntax {
+        Syntax::Toml => from_toml::read(text, notes),
+        Syntax::Yaml => from_yaml::read(text, notes),
+    }
 }
 
 /// Reads cases from `text`; `path` says in which language it is written, and is named in mistakes.
@@ -213,7 +248,7 @@ pub fn load(path: &Path) -> Result<CaseFile, Mistakes> {
 pub fn parse(text: String, path: &Path) -> Result<CaseFile, Mistakes> {
     match syntax_of(path) {
         Some(syntax) => reader::read(text, path, syntax),
-        None => Err(at_all(path, "cases are .toml, .yaml or .yml files".to_owned())),
+        None => Err(no_syntax(path)),
     }
 }
 

@@ -10,12 +10,15 @@ use super::bytes::{Expected, Syntax};
 use super::node::{Member, Node};
 use super::{
     Action, Case, CaseFile, CommitMode, ExpectedEntry, ExpectedHeaders, ExpectedRecord, ExpectedStore, HeaderList,
-    PipedRecord, Placed, Step, from_toml, from_yaml, time,
+    PipedRecord, Placed, Step, read_document, time,
 };
 use crate::config::{Mistakes, Notes, hint, parse_duration};
 
 /// The manifest that cases belong to when they name none.
-const MANIFEST: &str = "millstream.toml";
+pub const MANIFEST: &str = "millstream.toml";
+
+/// What only manifests have.
+const MANIFEST_KEYS: &[&str] = &["application", "kafka", "plugins", "stores", "sources", "processors", "sinks"];
 
 const FILE_KEYS: &[&str] = &["app", "formats", "cases"];
 const CASE_KEYS: &[&str] = &["name", "steps", "partitions", "start", "commit", "ignore"];
@@ -38,12 +41,9 @@ const PARTITIONS_MAX: i64 = 1024;
 
 pub fn read(text: String, path: &Path, syntax: Syntax) -> Result<CaseFile, Mistakes> {
     let mut notes = Notes::new(path, &text);
-    let root = match syntax {
-        Syntax::Toml => from_toml::read(&text, &mut notes),
-        Syntax::Yaml => from_yaml::read(&text, &mut notes),
-    };
-    let Some(root) = root else { return Err(notes.into_mistakes()) };
-    let mut reader = Reader { notes };
+    let Some(root) = read_document(&text, syntax, &mut notes) else { return Err(notes.into_mistakes()) };
+    let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+    let mut reader = Reader { notes, newlines };
     let read = reader.file(&root, path);
     let notes = reader.notes;
     match read {
@@ -56,6 +56,7 @@ pub fn read(text: String, path: &Path, syntax: Syntax) -> Result<CaseFile, Mista
 
 struct Reader<'a> {
     notes: Notes<'a>,
+    newlines: Vec<usize>,
 }
 
 type File = (PathBuf, Vec<crate::dev::view::FormatRule>, Vec<Case>);
@@ -65,6 +66,10 @@ impl Reader<'_> {
     fn wrong<T>(&mut self, span: &Range<usize>, message: impl Into<String>) -> Option<T> {
         self.notes.mistake(span, message);
         None
+    }
+
+    fn line_of(&self, span: &Range<usize>) -> usize {
+        self.newlines.partition_point(|newline| *newline < span.start) + 1
     }
 
     /// The members of a table whose names are all known.
@@ -89,6 +94,13 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, root: &Node, path: &Path) -> Option<File> {
+        let of_manifest = |name: &str| root.table().and_then(|members| member(members, name)).is_some();
+        if !of_manifest("cases") && MANIFEST_KEYS.iter().any(|name| of_manifest(name)) {
+            let message = "this is a manifest, not a case file; give its directory, and `millstream test` runs the cases in folders \
+                           named `cases` below it; a case file belongs to the nearest millstream.toml, or to the manifest that its \
+                           `app` names";
+            return self.wrong(&(0..0), message);
+        }
         let members = self.members(root, "a case file", FILE_KEYS)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let manifest = match member(members, "app") {
@@ -149,9 +161,7 @@ impl Reader<'_> {
         let members = self.members(node, "a case", CASE_KEYS)?;
         let name = match member(members, "name") {
             Some(name) => match name.text() {
-                Some(text) if !text.trim().is_empty() => {
-                    Some((text.to_owned(), self.notes.position(name.span.start).0))
-                }
+                Some(text) if !text.trim().is_empty() => Some((text.to_owned(), self.line_of(&name.span))),
                 _ => self.wrong(&name.span, "`name` must be a text that says what is promised"),
             },
             None => self.wrong(&node.span, "a case needs `name`: what is promised"),
@@ -237,7 +247,7 @@ impl Reader<'_> {
         for other in members.iter().filter(|member| member.name != *name) {
             self.check_known(other, &format!("a step `{name}`"), others);
         }
-        let line = self.notes.position(node.span.start).0;
+        let line = self.line_of(&node.span);
         let action = self.action(name, &action.value, members)?;
         Some(Step { span: node.span.clone(), line, action })
     }

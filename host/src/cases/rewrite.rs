@@ -1,145 +1,195 @@
-//! Writes into a case file what came out: only the steps that change are touched, so comments and layout stay.
+//! Writes into a case file what came out: only what differs is touched, so comments and layout stay.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
-use super::{Case, CaseFile};
+use super::bytes::Syntax;
+use super::node::{Kind, Member, Node};
+use super::patch::{Change, NoPlace, Patch, Wanted, changed, line_start};
+use super::{Action, CaseFile, ExpectedEntry, parse, read_document, write};
+use crate::config::Notes;
 
-/// A change of one case's steps. Texts are tables on one line, without the `-` of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A change of one case's steps.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
     /// The step with this index becomes another.
-    Replace(usize, String),
+    Replace(usize, Action),
     /// The step with this index goes.
     Remove(usize),
-    /// These come after the step with this index.
-    InsertAfter(usize, Vec<String>),
+    /// These come before the step with this index; at the end, if there is none.
+    Insert(usize, Vec<Action>),
 }
 
-/// The text of `file` after `edits` of its cases (by their indexes).
+/// What has become of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewritten {
+    /// The new text.
+    pub text: String,
+    /// The cases (by their indexes) that are as they were, and why they could not be changed.
+    pub refused: BTreeMap<usize, String>,
+}
+
+/// How much of a step is written anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// What differs.
+    Values,
+    /// All of it, where it differs; its comments come to stand before it.
+    Steps,
+}
+
+type Edits = BTreeMap<usize, Vec<Edit>>;
+type Steps = Vec<(Option<usize>, Action)>;
+
+/// Writes `edits` of the cases of `file` (by their indexes). The result is read again: what would not say what the edits say
+/// is not written.
 #[must_use]
-pub fn rewritten(file: &CaseFile, edits: &[(usize, Edit)]) -> String {
-    let mut changes: Vec<(Range<usize>, String)> =
-        edits.iter().filter_map(|(case, edit)| Some(change(file, file.cases.get(*case)?, edit))).collect();
-    // From the end, so that what is not yet changed stays where it is; equal places keep their order.
-    changes.sort_by_key(|(range, _)| (range.start, range.end));
-    let mut text = file.text.clone();
-    for (range, replacement) in changes.into_iter().rev() {
-        text.replace_range(range, &replacement);
+pub fn rewritten(file: &CaseFile, edits: &Edits) -> Rewritten {
+    if let Ok(after) = attempt(file, edits, Extent::Values) {
+        return Rewritten { text: after.text, refused: BTreeMap::new() };
     }
-    text
+    let (mut file, mut refused) = (file.clone(), BTreeMap::new());
+    for (case, edits) in edits {
+        let edits = Edits::from([(*case, edits.clone())]);
+        match attempt(&file, &edits, Extent::Values).or_else(|_| attempt(&file, &edits, Extent::Steps)) {
+            Ok(after) => file = after,
+            Err(why) => drop(refused.insert(*case, why)),
+        }
+    }
+    Rewritten { text: file.text, refused }
 }
 
-fn change(file: &CaseFile, case: &Case, edit: &Edit) -> (Range<usize>, String) {
-    let text = &file.text;
-    match edit {
-        Edit::Replace(step, new) => {
-            let span = &case.steps[*step].span;
-            match Place::of(text, span) {
-                Place::Header => (span.clone(), under_header(new)),
-                _ => (span.clone(), new.clone()),
+fn attempt(file: &CaseFile, edits: &Edits, extent: Extent) -> Result<CaseFile, String> {
+    let changes = changes(file, edits, extent).map_err(|NoPlace| "its layout leaves no place for it".to_owned())?;
+    let text = changed(&file.text, changes);
+    let after = parse(text, &file.path).map_err(|mistakes| mistakes.to_string())?;
+    for (index, (before, after)) in file.cases.iter().zip(&after.cases).enumerate() {
+        let wanted =
+            steps_after(&before.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>(), edits.get(&index));
+        if !wanted.iter().map(|(_, action)| action).eq(after.steps.iter().map(|step| &step.action)) {
+            return Err(format!(
+                "case {:?} would not say what came out (an anchor that others refer to?)",
+                before.name
+            ));
+        }
+    }
+    Ok(after)
+}
+
+/// The steps of a case after edits, and where they were before.
+fn steps_after(before: &[Action], edits: Option<&Vec<Edit>>) -> Steps {
+    let edits = edits.map(Vec::as_slice).unwrap_or_default();
+    let mut after = Vec::new();
+    for at in 0..=before.len() {
+        for edit in edits {
+            match edit {
+                Edit::Insert(place, new) if *place == at => after.extend(new.iter().map(|new| (None, new.clone()))),
+                _ => {}
             }
         }
-        Edit::Remove(step) => (removal(text, &case.steps[*step].span), String::new()),
-        Edit::InsertAfter(step, new) => {
-            let span = &case.steps[*step].span;
-            let at = span.end;
-            let indent = indent_of(text, span.start);
-            match Place::of(text, span) {
-                Place::Dash => {
-                    let end = line_end(text, at);
-                    let lines: String = new.iter().map(|new| format!("\n{indent}- {new}")).collect();
-                    (end..end, lines)
-                }
-                Place::Header => {
-                    let end = line_end(text, at);
-                    let tables: String = new.iter().map(|new| format!("\n\n{}", under_header(new))).collect();
-                    (end..end, tables)
-                }
-                Place::OwnLine => {
-                    // Before the comma of the step above, which so becomes that of the last new one.
-                    (at..at, new.iter().map(|new| format!(",\n{indent}{new}")).collect())
-                }
-                Place::Inline => (at..at, new.iter().map(|new| format!(", {new}")).collect()),
-            }
+        let Some(before) = before.get(at) else { break };
+        let is_removed = edits.iter().any(|edit| matches!(edit, Edit::Remove(step) if *step == at));
+        let replaced = edits.iter().find_map(|edit| match edit {
+            Edit::Replace(step, new) if *step == at => Some(new),
+            _ => None,
+        });
+        if !is_removed {
+            after.push((Some(at), replaced.unwrap_or(before).clone()));
         }
     }
+    after
 }
 
-/// How a step is written.
-enum Place {
-    /// An item of YAML's block list.
-    Dash,
-    /// `[[cases.steps]]`.
-    Header,
-    /// An item of a list in brackets, on a line of its own.
-    OwnLine,
-    /// An item of a list in brackets, beside others.
-    Inline,
-}
-
-impl Place {
-    fn of(text: &str, span: &Range<usize>) -> Self {
-        let before = text[line_start(text, span.start)..span.start].trim();
-        if text[span.clone()].starts_with("[[") {
-            Self::Header
-        } else if before == "-" {
-            Self::Dash
-        } else if before.is_empty() {
-            Self::OwnLine
-        } else {
-            Self::Inline
+fn changes(file: &CaseFile, edits: &Edits, extent: Extent) -> Result<Vec<Change>, NoPlace> {
+    let root = read_document(&file.text, file.syntax, &mut Notes::new(&file.path, &file.text)).ok_or(NoPlace)?;
+    let cases = member(&root, "cases").and_then(Node::list).ok_or(NoPlace)?;
+    let mut patch = Patch::new(&file.text, &root, file.syntax);
+    let mut whole = Vec::new();
+    for (index, edits) in edits {
+        let before: Vec<Action> = file.cases[*index].steps.iter().map(|step| step.action.clone()).collect();
+        let list = cases.get(*index).and_then(|case| member(case, "steps")).ok_or(NoPlace)?;
+        let mut items = Vec::new();
+        for (old, action) in steps_after(&before, Some(edits)) {
+            let wanted = match old {
+                Some(old) if before[old] != action => {
+                    let step = list.list().and_then(|steps| steps.get(old)).ok_or(NoPlace)?;
+                    let wanted = wanted_step(&before[old], &action, file.syntax);
+                    if extent == Extent::Steps || patch.attempt(step, &wanted).is_err() {
+                        whole.push(whole_step(&patch, step, &write::step(&action, file.syntax), &file.text));
+                    }
+                    Wanted::Kept
+                }
+                Some(_) => Wanted::Kept,
+                None => Wanted::Text(write::step(&action, file.syntax)),
+            };
+            items.push((old, wanted));
         }
+        patch.change(list, &Wanted::List(items))?;
     }
+    let mut changes = patch.into_changes();
+    changes.extend(whole);
+    Ok(changes)
 }
 
-/// `{ a = 1, b = 2 }` below a header of its own, a member a line. Steps are made by [`Syntax::table`](super::bytes::Syntax::table), whose members
-/// are told apart outside of quotes and brackets.
-fn under_header(table: &str) -> String {
-    let inner = table.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(table).trim();
-    let (mut lines, mut depth, mut quoted, mut escaped) = (vec![String::new()], 0, false, false);
-    for character in inner.chars() {
-        match character {
-            '"' if !escaped => quoted = !quoted,
-            '{' | '[' if !quoted => depth += 1,
-            '}' | ']' if !quoted => depth -= 1,
-            _ => {}
-        }
-        escaped = character == '\\' && !escaped;
-        match lines.last_mut() {
-            Some(_) if character == ',' && depth == 0 && !quoted => lines.push(String::new()),
-            Some(line) => line.push(character),
-            None => {}
-        }
-    }
-    let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
-    format!("[[cases.steps]]\n{}", lines.join("\n"))
+fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    node.table()?.iter().find(|member: &&Member| member.name == name).map(|member| &member.value)
 }
 
-/// What goes with a step: its line if it stands alone, or its comma.
-fn removal(text: &str, span: &Range<usize>) -> Range<usize> {
-    let after_comma = |at: usize| {
-        let rest = text[at..].trim_start_matches([' ', '\t', '\n', '\r']);
-        if rest.starts_with(',') { text.len() - rest.len() + 1 } else { at }
+/// How a step becomes another.
+fn wanted_step(before: &Action, after: &Action, syntax: Syntax) -> Wanted {
+    let (old, new) = (write::members(before, syntax), write::members(after, syntax));
+    let entries = match (before, after) {
+        (Action::Store(before), Action::Store(after)) if before.is_all && after.is_all => {
+            Some(wanted_entries(&before.entries, &after.entries, syntax))
+        }
+        _ => None,
     };
-    let end = after_comma(span.end);
-    let rest = text[end..line_end(text, end)].trim();
-    let is_alone = !matches!(Place::of(text, span), Place::Inline) && (rest.is_empty() || rest.starts_with('#'));
-    if is_alone {
-        return line_start(text, span.start)..(line_end(text, end) + 1).min(text.len());
+    let wanted = new.into_iter().map(|(name, text)| {
+        let wanted = match &entries {
+            _ if old.contains(&(name, text.clone())) => Wanted::Kept,
+            Some(Some(entries)) if name == "entries" => entries.clone(),
+            _ => Wanted::Text(text),
+        };
+        (name.to_owned(), wanted)
+    });
+    Wanted::Table(wanted.collect())
+}
+
+/// How the entries of a store become others: those of the same key stay where they are.
+fn wanted_entries(before: &[ExpectedEntry], after: &[ExpectedEntry], syntax: Syntax) -> Option<Wanted> {
+    let mut at = 0;
+    let wanted: Vec<_> = after
+        .iter()
+        .map(|entry| match before[at..].iter().position(|old| old.key == entry.key) {
+            Some(place) => {
+                at += place + 1;
+                let (old, new) = (write::entry(&before[at - 1], syntax), write::entry(entry, syntax));
+                let member = |(name, text): (&'static str, String)| match old.contains(&(name, text.clone())) {
+                    true => (name.to_owned(), Wanted::Kept),
+                    false => (name.to_owned(), Wanted::Text(text)),
+                };
+                (Some(at - 1), Wanted::Table(new.into_iter().map(member).collect()))
+            }
+            None => (None, Wanted::Text(write::entry_table(entry, syntax))),
+        })
+        .collect();
+    wanted.iter().any(|(old, _)| old.is_some()).then_some(Wanted::List(wanted))
+}
+
+/// A step that is written anew.
+fn whole_step(patch: &Patch<'_>, step: &Node, new: &str, text: &str) -> Change {
+    let span = step.span.clone();
+    let start = line_start(text, span.start);
+    let before = text[start..span.start].trim();
+    let new = match &step.kind {
+        Kind::Table(_) if text[span.clone()].starts_with("[[") => patch.under_header(&span, new),
+        _ => new.to_owned(),
+    };
+    if before.is_empty() || before == "-" {
+        let indent = &text[start..start + (text[start..].len() - text[start..].trim_start().len())];
+        let comments = patch.kept_comments(&span, indent);
+        return (start..span.end, format!("{comments}{}{new}", &text[start..span.start]));
     }
-    let spaces = text[end..].len() - text[end..].trim_start_matches(' ').len();
-    span.start..end + spaces
-}
-
-fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
-}
-
-fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |newline| at + newline)
-}
-
-fn indent_of(text: &str, at: usize) -> &str {
-    let line = &text[line_start(text, at)..at];
-    &line[..line.len() - line.trim_start().len()]
+    let indent = format!("{}  ", patch.indent_at(span.start));
+    let comments = patch.kept_comments(&span, &indent);
+    (span, if comments.is_empty() { new } else { format!("{}{indent}{new}", comments.trim_start()) })
 }

@@ -4,11 +4,17 @@ use millstream_core::id::TopicName;
 use millstream_driver::{LocatedRecord, StoredEntry, TestRecord};
 
 use crate::cases::bytes::{Expected, Form, Syntax, likely_form};
-use crate::cases::{ExpectedEntry, ExpectedHeaders, ExpectedRecord};
+use crate::cases::{Action, ExpectedEntry, ExpectedHeaders, ExpectedRecord, write};
 use crate::dev::view::{Format, FormatRule, RecordView};
 
 /// Lines of one difference that are shown.
 const LINES_MAX: usize = 60;
+
+/// What is the same, before and behind what is not: so many of them are shown.
+const SAME_MAX: usize = 3;
+
+/// Characters of a line that are shown.
+const CHARACTERS_MAX: usize = 400;
 
 /// How two lists line up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +29,26 @@ pub enum Pair {
 
 /// Lines two lists up, so that as many as possible are the same: the longest common subsequence.
 pub fn align(expected: usize, found: usize, is_same: impl Fn(usize, usize) -> bool) -> Vec<Pair> {
-    // Longer lists are compared place by place: the table would be too large.
+    let most = expected.min(found);
+    let head = (0..most).take_while(|&at| is_same(at, at)).count();
+    let tail = (1..=most - head).take_while(|&back| is_same(expected - back, found - back)).count();
+    let mut pairs: Vec<Pair> = (0..head).map(|at| Pair::Same(at, at)).collect();
+    let between =
+        align_between(expected - head - tail, found - head - tail, |one, other| is_same(head + one, head + other));
+    pairs.extend(between.into_iter().map(|pair| match pair {
+        Pair::Same(one, other) => Pair::Same(head + one, head + other),
+        Pair::Missing(at) => Pair::Missing(head + at),
+        Pair::Extra(at) => Pair::Extra(head + at),
+    }));
+    pairs.extend((1..=tail).rev().map(|back| Pair::Same(expected - back, found - back)));
+    pairs
+}
+
+fn align_between(expected: usize, found: usize, is_same: impl Fn(usize, usize) -> bool) -> Vec<Pair> {
+    // For longer lists the table would be too large.
     const CELLS_MAX: usize = 4_000_000;
     if expected.saturating_mul(found) > CELLS_MAX {
-        return place_by_place(expected, found, is_same);
+        return align_by_looking_ahead(expected, found, is_same);
     }
     let width = found + 1;
     let mut lengths = vec![0_u32; (expected + 1) * width];
@@ -58,32 +80,116 @@ pub fn align(expected: usize, found: usize, is_same: impl Fn(usize, usize) -> bo
     pairs
 }
 
-fn place_by_place(expected: usize, found: usize, is_same: impl Fn(usize, usize) -> bool) -> Vec<Pair> {
-    let pair = |at: usize| match (at < expected, at < found) {
-        (true, true) if is_same(at, at) => vec![Pair::Same(at, at)],
-        (true, true) => vec![Pair::Missing(at), Pair::Extra(at)],
-        (true, false) => vec![Pair::Missing(at)],
-        _ => vec![Pair::Extra(at)],
+/// Where two lists differ, goes on from the nearest places from which two in a row are the same.
+fn align_by_looking_ahead(expected: usize, found: usize, is_same: impl Fn(usize, usize) -> bool) -> Vec<Pair> {
+    const AHEAD_MAX: usize = 64;
+    let is_again = |row: usize, column: usize| {
+        let is_next = || row + 1 >= expected || column + 1 >= found || is_same(row + 1, column + 1);
+        row < expected && column < found && is_same(row, column) && is_next()
     };
-    (0..expected.max(found)).flat_map(pair).collect()
+    let (mut row, mut column, mut pairs) = (0, 0, Vec::new());
+    while row < expected && column < found {
+        if is_same(row, column) {
+            pairs.push(Pair::Same(row, column));
+            (row, column) = (row + 1, column + 1);
+            continue;
+        }
+        let mut steps = (1..=AHEAD_MAX).flat_map(|ahead| (0..=ahead).map(move |rows| (rows, ahead - rows)));
+        let (rows, columns) = steps.find(|(rows, columns)| is_again(row + rows, column + columns)).unwrap_or((1, 1));
+        pairs.extend((row..row + rows).map(Pair::Missing));
+        pairs.extend((column..column + columns).map(Pair::Extra));
+        (row, column) = (row + rows, column + columns);
+    }
+    pairs.extend((row..expected).map(Pair::Missing));
+    pairs.extend((column..found).map(Pair::Extra));
+    pairs
 }
 
-/// The lines of a difference: what is the same, `-` what is missing, `+` what came out instead.
+/// The expected one that stands for each that came out: itself, or the missing one just before it, if there is one.
+pub fn likes(pairs: &[Pair]) -> Vec<Option<usize>> {
+    let (mut likes, mut missing) = (Vec::new(), std::collections::VecDeque::new());
+    let mut is_behind_extra = false;
+    for pair in pairs {
+        match pair {
+            Pair::Same(expected, _) => {
+                missing.clear();
+                likes.push(Some(*expected));
+            }
+            Pair::Missing(at) => {
+                if is_behind_extra {
+                    missing.clear();
+                }
+                missing.push_back(*at);
+            }
+            Pair::Extra(_) => likes.push(missing.pop_front()),
+        }
+        is_behind_extra = matches!(pair, Pair::Extra(_));
+    }
+    likes
+}
+
+/// The lines of a difference: what is the same, `-` what is missing, `+` what came out instead. Not all that is the same is
+/// shown, and of long lines only the parts in which they differ.
 pub fn lines(pairs: &[Pair], expected: impl Fn(usize) -> String, found: impl Fn(usize) -> String) -> Vec<String> {
-    let mut lines: Vec<String> = pairs
+    let is_different = |at: usize| pairs.get(at).is_some_and(|pair| !matches!(pair, Pair::Same(..)));
+    let is_near = |at: usize| (at.saturating_sub(SAME_MAX)..=at + SAME_MAX).any(is_different);
+    let (mut lines, mut left_out, mut at) = (Vec::new(), 0, 0);
+    let tell = |left_out: &mut usize, lines: &mut Vec<String>| match std::mem::take(left_out) {
+        0 => {}
+        number => lines.push(format!("    .. {number} more are as expected")),
+    };
+    let likes = likes(pairs);
+    let replaced: std::collections::BTreeMap<usize, usize> = pairs
         .iter()
-        .map(|pair| match pair {
-            Pair::Same(at, _) => format!("    {}", expected(*at)),
-            Pair::Missing(at) => format!("  - {}", expected(*at)),
-            Pair::Extra(at) => format!("  + {}", found(*at)),
-        })
+        .filter_map(|pair| if let Pair::Extra(at) = pair { Some((likes.get(*at).copied()??, *at)) } else { None })
         .collect();
-    if lines.len() > LINES_MAX {
-        let more = lines.len() - LINES_MAX;
-        lines.truncate(LINES_MAX);
-        lines.push(format!("    and {more} more"));
+    while at < pairs.len() && lines.len() < LINES_MAX {
+        if is_near(at) {
+            tell(&mut left_out, &mut lines);
+            lines.push(match pairs[at] {
+                Pair::Same(at, _) => format!("    {}", shortened(&expected(at), None)),
+                Pair::Missing(at) => {
+                    format!("  - {}", shortened(&expected(at), replaced.get(&at).map(|at| found(*at)).as_deref()))
+                }
+                Pair::Extra(at) => {
+                    let like = likes.get(at).copied().flatten();
+                    format!("  + {}", shortened(&found(at), like.map(&expected).as_deref()))
+                }
+            });
+        } else {
+            left_out += 1;
+        }
+        at += 1;
+    }
+    tell(&mut left_out, &mut lines);
+    let more = pairs[at..].iter().filter(|pair| !matches!(pair, Pair::Same(..))).count();
+    if more > 0 {
+        lines.push(format!("    and {more} more differences"));
     }
     lines
+}
+
+/// The part of a long line in which it begins to differ from another, and its beginning.
+pub fn shortened(line: &str, other: Option<&str>) -> String {
+    let length = line.chars().count();
+    if length <= CHARACTERS_MAX {
+        return line.to_owned();
+    }
+    let same = other.map_or(0, |other| line.chars().zip(other.chars()).take_while(|(one, other)| one == other).count());
+    let part = |from: usize, number: usize| line.chars().skip(from).take(number).collect::<String>();
+    let cut = |number: usize| format!(" ..{number} characters.. ");
+    if same < CHARACTERS_MAX / 2 {
+        return format!("{}{}", part(0, CHARACTERS_MAX), cut(length - CHARACTERS_MAX));
+    }
+    // The beginning, and what stands around the difference.
+    let (head, around) = (CHARACTERS_MAX / 4, CHARACTERS_MAX / 8);
+    let from = same - around;
+    let number = (CHARACTERS_MAX - head).min(length - from);
+    let mut shown = format!("{}{}{}", part(0, head), cut(from - head), part(from, number));
+    if from + number < length {
+        shown.push_str(&cut(length - from - number));
+    }
+    shown
 }
 
 /// Whether a record is the one that is expected.
@@ -131,143 +237,74 @@ pub struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// What was expected.
+    /// What was expected, on one line.
     pub fn expected(&self, expected: &ExpectedRecord) -> String {
-        let ExpectedRecord { topic, key, value, timestamp, headers, partition } = expected;
-        let mut members = vec![("expect", self.syntax.word(topic.as_str()))];
-        self.push_expected(&mut members, "key", key);
-        self.push_expected(&mut members, "value", value);
-        members.extend(timestamp.map(|timestamp| ("timestamp", timestamp.to_string())));
-        members.extend(partition.map(|partition| ("partition", partition.to_string())));
-        members.extend(headers.as_ref().map(|headers| ("headers", self.headers_expected(headers))));
-        self.syntax.table(&members)
+        write::step(&Action::Expect(expected.clone()), self.syntax)
     }
 
-    /// What came out, with as much detail as `like` has where it is given.
-    pub fn found(&self, topic: &TopicName, found: &LocatedRecord, like: Option<&ExpectedRecord>) -> String {
+    /// What a case would say of a record that came out, with as much detail as `like` has where it is given.
+    pub fn found(&self, topic: &TopicName, found: &LocatedRecord, like: Option<&ExpectedRecord>) -> ExpectedRecord {
         let record = &found.record;
         let view = RecordView::of(topic, self.formats);
-        let mut members = vec![("expect", self.syntax.word(topic.as_str()))];
-        self.push_found(&mut members, "key", record.key.as_deref(), like.map(|like| &like.key), view.key);
-        self.push_found(&mut members, "value", record.value.as_deref(), like.map(|like| &like.value), view.value);
-        if like.is_some_and(|like| like.timestamp.is_some()) {
-            members.push(("timestamp", record.timestamp.to_string()));
-        }
-        if like.is_some_and(|like| like.partition.is_some()) {
-            members.push(("partition", found.partition.to_string()));
-        }
-        match like.and_then(|like| like.headers.as_ref()) {
-            None => {}
-            Some(expected) if has_headers(record, expected) => {
-                members.push(("headers", self.headers_expected(expected)));
-            }
-            Some(_) => members.push((
-                "headers",
-                self.pairs(record.headers.iter().map(|(name, value)| {
-                    let form = form_of(view.headers);
-                    (name.as_str(), value.as_deref().map(|value| self.syntax.bytes(Some(value), form)))
-                })),
-            )),
-        }
-        self.syntax.table(&members)
-    }
-
-    fn headers_expected(&self, expected: &ExpectedHeaders) -> String {
-        match expected {
-            ExpectedHeaders::Exactly(list) => {
-                self.pairs(list.iter().map(|(name, value)| {
-                    (name.as_str(), (*value != Expected::Null).then(|| self.bytes_expected(value)))
-                }))
-            }
-            ExpectedHeaders::Among(list) => {
-                let list: Vec<_> =
-                    list.iter().map(|(name, value)| (self.syntax.name(name), self.bytes_expected(value))).collect();
-                let list: Vec<_> = list.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-                self.syntax.table(&list)
-            }
+        let headers = like.and_then(|like| like.headers.as_ref());
+        let headers = headers.map(|expected| self.headers_found(record, expected, form_of(view.headers)));
+        ExpectedRecord {
+            topic: topic.clone(),
+            key: self.bytes_found(record.key.as_deref(), like.map(|like| &like.key), view.key),
+            value: self.bytes_found(record.value.as_deref(), like.map(|like| &like.value), view.value),
+            timestamp: like.and_then(|like| like.timestamp).map(|_| record.timestamp),
+            headers,
+            partition: like.and_then(|like| like.partition).map(|_| found.partition),
         }
     }
 
-    fn pairs<'p>(&self, pairs: impl Iterator<Item = (&'p str, Option<String>)>) -> String {
-        let pair = |(name, value): (&str, Option<String>)| {
-            let name = self.syntax.text(name);
-            value.map_or_else(|| format!("[{name}]"), |value| format!("[{name}, {value}]"))
+    fn headers_found(&self, record: &TestRecord, like: &ExpectedHeaders, form: Option<Form>) -> ExpectedHeaders {
+        if has_headers(record, like) {
+            return like.clone();
+        }
+        let all = || {
+            let of = |value: &Option<Vec<u8>>| Expected::of(value.as_deref(), form, self.syntax);
+            ExpectedHeaders::Exactly(record.headers.iter().map(|(name, value)| (name.clone(), of(value))).collect())
         };
-        format!("[{}]", pairs.map(pair).collect::<Vec<_>>().join(", "))
+        let ExpectedHeaders::Among(names) = like else { return all() };
+        // A table stays one if each of its names occurs once, and no value is one that the syntax can't write there.
+        let found = names.iter().map(|(name, like)| {
+            let mut values =
+                record.headers.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_deref());
+            match (values.next(), values.next()) {
+                (Some(value), None) if value.is_some() || self.syntax == Syntax::Yaml => {
+                    let kept = like.matches(value).then(|| like.clone());
+                    Some((name.clone(), kept.unwrap_or_else(|| Expected::of(value, form, self.syntax))))
+                }
+                _ => None,
+            }
+        });
+        found.collect::<Option<_>>().map_or_else(all, ExpectedHeaders::Among)
     }
 
-    fn push_expected(&self, members: &mut Vec<(&'static str, String)>, name: &'static str, expected: &Expected) {
-        if *expected != Expected::Null {
-            members.push((name, self.bytes_expected(expected)));
-        }
-    }
-
-    fn bytes_expected(&self, expected: &Expected) -> String {
-        match expected {
-            Expected::Null => "null".to_owned(),
-            Expected::Bytes(bytes, form) => self.syntax.bytes(Some(bytes), Some(*form)),
-            Expected::Json(_, text) => self.syntax.bytes(Some(text.as_bytes()), Some(Form::Json)),
-            Expected::Any => self.syntax.table(&[("any", "true".to_owned())]),
-            Expected::Contains(part) => self.syntax.table(&[("contains", self.syntax.text(part))]),
-        }
-    }
-
-    fn push_found(
-        &self,
-        members: &mut Vec<(&'static str, String)>,
-        name: &'static str,
-        found: Option<&[u8]>,
-        like: Option<&Expected>,
-        format: Format,
-    ) {
+    fn bytes_found(&self, found: Option<&[u8]>, like: Option<&Expected>, format: Format) -> Expected {
         // What is right stays as it was written.
         if let Some(like) = like.filter(|like| like.matches(found)) {
-            return self.push_expected(members, name, like);
+            return like.clone();
         }
-        if let Some(found) = found {
-            let form = form_of(format).or_else(|| like.and_then(Expected::form).filter(|_| !is_plain_text(found)));
-            members.push((name, self.syntax.bytes(Some(found), form)));
-        }
+        let is_text = found.is_some_and(is_plain_text);
+        let form = form_of(format).or_else(|| like.and_then(Expected::form).filter(|_| !is_text));
+        Expected::of(found, form, self.syntax)
     }
 
-    /// An entry of a store that was expected.
-    pub fn entry_expected(&self, entry: &ExpectedEntry) -> String {
-        let mut members = Vec::new();
-        self.push_expected(&mut members, "key", &entry.key);
-        self.push_expected(&mut members, "value", &entry.value);
-        members.extend(entry.timestamp.map(|timestamp| ("timestamp", timestamp.to_string())));
-        self.syntax.table(&members)
+    /// An entry of a store, on one line.
+    pub fn entry(&self, entry: &ExpectedEntry) -> String {
+        write::entry_table(entry, self.syntax)
     }
 
-    /// An entry of a store that is there.
-    pub fn entry_found(&self, store: &str, found: &StoredEntry, like: Option<&ExpectedEntry>) -> String {
-        self.syntax.table(&self.entry_members(store, found, like))
-    }
-
-    fn entry_members(
-        &self,
-        store: &str,
-        found: &StoredEntry,
-        like: Option<&ExpectedEntry>,
-    ) -> Vec<(&'static str, String)> {
+    /// What a case would say of an entry of a store.
+    pub fn entry_found(&self, store: &str, found: &StoredEntry, like: Option<&ExpectedEntry>) -> ExpectedEntry {
         let view = RecordView::of(&TopicName::from(store), self.formats);
-        let mut members = Vec::new();
-        self.push_found(&mut members, "key", Some(&found.key), like.map(|like| &like.key), view.key);
-        self.push_found(&mut members, "value", Some(&found.value), like.map(|like| &like.value), view.value);
-        if like.is_some_and(|like| like.timestamp.is_some()) {
-            members.push(("timestamp", found.timestamp.to_string()));
+        ExpectedEntry {
+            key: self.bytes_found(Some(&found.key), like.map(|like| &like.key), view.key),
+            value: self.bytes_found(Some(&found.value), like.map(|like| &like.value), view.value),
+            timestamp: like.and_then(|like| like.timestamp).map(|_| found.timestamp),
         }
-        members
-    }
-
-    /// A step that says what the store holds for the key of `expected`.
-    pub fn store_step(&self, store: &str, expected: &ExpectedEntry, found: Option<&StoredEntry>) -> String {
-        let mut members = vec![("store", self.syntax.word(store))];
-        match found {
-            Some(found) => members.extend(self.entry_members(store, found, Some(expected))),
-            None => self.push_expected(&mut members, "key", &expected.key),
-        }
-        self.syntax.table(&members)
     }
 }
 
@@ -298,5 +335,30 @@ mod tests {
         let pairs = align(expected.len(), found.len(), |one, other| expected[one] == found[other]);
         let shown = lines(&pairs, |at| (expected[at] as char).to_string(), |at| (found[at] as char).to_string());
         assert_eq!(shown, ["    a", "  - b", "  + x", "    c", "  + y", "    d", "    e"]);
+    }
+
+    #[test]
+    fn what_differs_is_seen_among_thousands_and_in_long_lines() {
+        let expected: Vec<String> = (0..5000).map(|at| format!("{}", at % 7)).collect();
+        let mut found = expected.clone();
+        found.insert(0, "first".to_owned());
+        found[4000] = format!("{}{}", "x".repeat(1_000_000), "y");
+        let pairs = align(expected.len(), found.len(), |one, other| expected[one] == found[other]);
+        let shown = lines(&pairs, |at| expected[at].clone(), |at| found[at].clone());
+        let long = format!("  + {} ..999601 characters.. ", "x".repeat(400));
+        let most = "    .. 3993 more are as expected";
+        assert_eq!(shown[..5], ["  + first", "    0", "    1", "    2", most]);
+        assert_eq!(shown[9], long);
+        assert_eq!(shown.len(), 14);
+        assert_eq!(shortened(&found[4000], None), long[4..]);
+        let other = format!("{}{}", "x".repeat(1_000_000), "z");
+        let around = format!("{} ..999850 characters.. {}y", "x".repeat(100), "x".repeat(50));
+        assert_eq!(shortened(&found[4000], Some(&other)), around);
+
+        let same = |at: usize| vec![Pair::Same(at, at); 20];
+        let pairs = [same(0), vec![Pair::Missing(1), Pair::Extra(1)], same(2)].concat();
+        let shown = lines(&pairs, |at| at.to_string(), |at| format!("{at}!"));
+        let same = ["    .. 17 more are as expected", "    0", "    0", "    0", "  - 1"];
+        assert_eq!(shown, [&same[..], &["  + 1!", "    2", "    2", "    2", same[0]]].concat());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::cases::syntax_of;
+use crate::cases::{MANIFEST, syntax_of};
 
 /// The name of folders whose files are cases.
 const FOLDER: &str = "cases";
@@ -31,14 +31,19 @@ fn walk(directory: &Path, is_inside: bool, found: &mut BTreeSet<PathBuf>) -> io:
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        // Links are not followed: one could lead back up.
+        // Links to directories are not followed: one could lead back up.
         let kind = entry.file_type()?;
         let path = if directory == Path::new(".") { PathBuf::from(&name) } else { entry.path() };
         if kind.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
             walk(&path, is_inside || name == FOLDER, found)?;
-        } else if kind.is_file() && is_inside && !name.starts_with('.') && syntax_of(&path).is_some() {
+        } else if is_inside && is_named_as_cases(&path, &name) && path.is_file() {
             found.insert(path);
         }
     }
     Ok(())
+}
+
+/// The manifest may lie among the cases.
+fn is_named_as_cases(path: &Path, name: &str) -> bool {
+    !name.starts_with('.') && name != MANIFEST && syntax_of(path).is_some()
 }

@@ -7,7 +7,7 @@ mod junit;
 mod play;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use millstream_driver::log_lines::{LogLines, PLUGIN_TARGET};
 use tracing::{Level, Metadata};
 
 use crate::app::PluginSet;
+use crate::cases::bytes::push_escaped;
 use crate::cases::rewrite::{Edit, rewritten};
 use crate::cases::{self, CaseFile, check_names};
 use crate::cli::{Exit, TestArgs};
@@ -40,6 +41,8 @@ pub fn run(args: &TestArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::
 struct Finished {
     exit: Exit,
     files: Vec<PathBuf>,
+    /// Those that `--update` has changed.
+    written: Vec<PathBuf>,
 }
 
 #[derive(Default)]
@@ -53,7 +56,13 @@ struct Totals {
 
 fn run_once(args: &TestArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Finished> {
     let started = Instant::now();
-    let mut session = Session { args, applications: BTreeMap::new(), totals: Totals::default(), files: Vec::new() };
+    let mut session = Session {
+        args,
+        applications: BTreeMap::new(),
+        totals: Totals::default(),
+        files: Vec::new(),
+        written: Vec::new(),
+    };
     let mut reports = Vec::new();
     for path in find_all(args, errors)? {
         match path {
@@ -65,20 +74,21 @@ fn run_once(args: &TestArgs, out: &mut dyn Write, errors: &mut dyn Write) -> io:
         && let Err(error) = std::fs::write(path, junit::document(&reports))
     {
         writeln!(errors, "millstream: can't write the report {}: {error}", path.display())?;
-        return Ok(Finished { exit: Exit::Other, files: session.files });
+        return Ok(Finished { exit: Exit::Other, files: session.files, written: session.written });
     }
     let exit = session.summarise(started.elapsed(), out, errors)?;
-    Ok(Finished { exit, files: session.files })
+    Ok(Finished { exit, files: session.files, written: session.written })
 }
 
 /// The files that the command line names, once each. `Err` stands for one that was complained of.
 fn find_all(args: &TestArgs, errors: &mut dyn Write) -> io::Result<Vec<Result<PathBuf, ()>>> {
-    let mut found: Vec<Result<PathBuf, ()>> = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for path in &args.paths {
         match find::find(path) {
             Ok(files) => {
-                let new: Vec<_> = files.into_iter().map(Ok).filter(|file| !found.contains(file)).collect();
-                found.extend(new);
+                // One that can't be looked up is complained of when it is read.
+                let is_new = |file: &PathBuf| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
+                found.extend(files.into_iter().filter(is_new).map(Ok));
             }
             Err(error) => {
                 writeln!(errors, "millstream: can't look for cases in {}: {error}", path.display())?;
@@ -95,6 +105,7 @@ struct Session<'a> {
     applications: BTreeMap<PathBuf, Option<Loaded>>,
     totals: Totals,
     files: Vec<PathBuf>,
+    written: Vec<PathBuf>,
 }
 
 impl Session<'_> {
@@ -121,85 +132,72 @@ impl Session<'_> {
         if let Err(mistakes) = check_names(&file, &loaded.application) {
             return self.give_up(report, &mistakes.to_string(), errors);
         }
-        let mut edits = Vec::new();
-        for (index, case) in file.cases.iter().enumerate() {
-            if self.args.only.as_ref().is_some_and(|only| !case.name.contains(only.as_str())) {
-                continue;
+        let only = |name: &str| self.args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+        let (mut cases, edits) = play_all(&file, loaded, only);
+        let (mut updated, mut refused) = (0, BTreeMap::new());
+        if self.args.update && !edits.is_empty() {
+            let rewritten = rewritten(&file, &edits);
+            refused =
+                rewritten.refused.iter().map(|(case, why)| (file.cases[*case].name.clone(), why.clone())).collect();
+            if rewritten.text != file.text
+                && let Some(file) = update(&file, rewritten.text, errors)?
+            {
+                self.written.push(path.to_owned());
+                // Only what passes now is updated; lines are those of the new text.
+                let failed: Vec<String> =
+                    cases.iter().filter(|case| case.failure.is_some()).map(|case| case.name.clone()).collect();
+                let (again, _) = play_all(&file, loaded, |name| failed.iter().any(|failed| failed == name));
+                updated = again.iter().filter(|case| case.failure.is_none()).count();
+                for new in again {
+                    let old = cases.iter_mut().find(|case| case.name == new.name);
+                    old.into_iter().for_each(|old| *old = new.clone());
+                }
             }
-            let started = Instant::now();
-            let lines = LogLines::new(is_shown, LOG_LINES_MAX);
-            // Who asks for log lines gets them all, as they come.
-            let shows_log = std::env::var_os(crate::telemetry::FILTER_VARIABLE).is_some();
-            let played = match shows_log {
-                true => play::play(&file, case, loaded),
-                false => lines.during(|| play::play(&file, case, loaded)),
-            };
-            let took = started.elapsed();
-            edits.extend(played.edits.iter().map(|edit| (index, edit.clone())));
-            let failure = (!played.problems.is_empty()).then(|| describe(&played, path, &lines));
-            report.cases.push(CaseReport { name: case.name.clone(), failure, took });
         }
-        self.tell(&file, &mut report, &edits, out, errors)?;
+        for (name, why) in &refused {
+            for case in cases.iter_mut().filter(|case| case.name == *name) {
+                let failure = case.failure.get_or_insert_default();
+                failure.push_str(&format!("\n--update has not changed this case: {why}; change it by hand"));
+            }
+        }
+        report.cases = cases;
+        self.tell(&report, updated, out)?;
         Ok(report)
     }
 
     fn give_up(&mut self, report: FileReport, message: &str, errors: &mut dyn Write) -> io::Result<FileReport> {
-        writeln!(errors, "{message}")?;
+        for line in message.lines() {
+            writeln!(errors, "{}", plain(line))?;
+        }
         self.totals.broken_files += 1;
         Ok(FileReport { error: Some(message.to_owned()), ..report })
     }
 
-    fn tell(
-        &mut self,
-        file: &CaseFile,
-        report: &mut FileReport,
-        edits: &[(usize, Edit)],
-        out: &mut dyn Write,
-        errors: &mut dyn Write,
-    ) -> io::Result<()> {
+    /// Tells what the cases of a file have come to; `updated` of those that pass failed before they were changed.
+    fn tell(&mut self, report: &FileReport, updated: usize, out: &mut dyn Write) -> io::Result<()> {
         let failed: Vec<&CaseReport> = report.cases.iter().filter(|case| case.failure.is_some()).collect();
-        let took: Duration = report.cases.iter().map(|case| case.took).sum();
-        let count = counted(report.cases.len(), "case");
+        let seconds = report.cases.iter().map(|case| case.took).sum::<Duration>().as_secs_f64();
+        let (path, count) = (plain(&report.path), counted(report.cases.len(), "case"));
         if report.cases.is_empty() {
             return Ok(());
         }
-        self.totals.passed += report.cases.len() - failed.len();
-        if failed.is_empty() {
-            return writeln!(out, "ok      {} ({count}, {:.2} s)", report.path, took.as_secs_f64());
-        }
-        if self.args.update && !edits.is_empty() && self.update(file, edits, errors)? {
-            self.totals.updated += failed.len();
-            return writeln!(out, "UPDATED {} ({})", report.path, counted(failed.len(), "case"));
-        }
+        self.totals.passed += report.cases.len() - failed.len() - updated;
+        self.totals.updated += updated;
         self.totals.failed += failed.len();
-        writeln!(out, "FAILED  {} ({} of {count}, {:.2} s)", report.path, failed.len(), took.as_secs_f64())?;
+        if updated > 0 {
+            writeln!(out, "UPDATED {path} ({})", counted(updated, "case"))?;
+        }
+        if failed.is_empty() {
+            return if updated > 0 { Ok(()) } else { writeln!(out, "ok      {path} ({count}, {seconds:.2} s)") };
+        }
+        writeln!(out, "FAILED  {path} ({} of {count}, {seconds:.2} s)", failed.len())?;
         for case in failed {
-            writeln!(out, "  {}", case.name)?;
+            writeln!(out, "  {}", plain(&case.name))?;
             for line in case.failure.iter().flat_map(|failure| failure.lines()) {
-                writeln!(out, "    {line}")?;
+                writeln!(out, "    {}", plain(line))?;
             }
         }
         Ok(())
-    }
-
-    /// Writes what came out into the file, if it is still a file of cases then.
-    fn update(&self, file: &CaseFile, edits: &[(usize, Edit)], errors: &mut dyn Write) -> io::Result<bool> {
-        let text = rewritten(file, edits);
-        let path = file.path.display();
-        if let Err(mistakes) = cases::parse(text.clone(), &file.path) {
-            writeln!(
-                errors,
-                "millstream: {path} is not changed, because it would be wrong then; change it by hand:\n{mistakes}"
-            )?;
-            return Ok(false);
-        }
-        match std::fs::write(&file.path, text) {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                writeln!(errors, "millstream: can't write {path}: {error}")?;
-                Ok(false)
-            }
-        }
     }
 
     fn summarise(&self, took: Duration, out: &mut dyn Write, errors: &mut dyn Write) -> io::Result<Exit> {
@@ -235,6 +233,48 @@ impl Session<'_> {
             _ => Exit::Usage,
         })
     }
+}
+
+/// What cases have come to, and by the index of each what would make it say what came out.
+type PlayedCases = (Vec<CaseReport>, BTreeMap<usize, Vec<Edit>>);
+
+/// Plays the cases whose names `is_asked_for`.
+fn play_all(file: &CaseFile, loaded: &Loaded, is_asked_for: impl Fn(&str) -> bool) -> PlayedCases {
+    let (mut reports, mut edits) = (Vec::new(), BTreeMap::new());
+    for (index, case) in file.cases.iter().enumerate().filter(|(_, case)| is_asked_for(&case.name)) {
+        let started = Instant::now();
+        let lines = LogLines::new(is_shown, LOG_LINES_MAX);
+        // Who asks for log lines gets them all, as they come.
+        let shows_log = std::env::var_os(crate::telemetry::FILTER_VARIABLE).is_some();
+        let played = match shows_log {
+            true => play::play(file, case, loaded),
+            false => lines.during(|| play::play(file, case, loaded)),
+        };
+        let failure = (!played.problems.is_empty()).then(|| describe(&played, &file.path, &lines));
+        reports.push(CaseReport { name: case.name.clone(), failure, took: started.elapsed() });
+        if !played.edits.is_empty() {
+            edits.insert(index, played.edits);
+        }
+    }
+    (reports, edits)
+}
+
+/// Writes a new text into the file. Nothing comes of it if that can't be done, which is complained of.
+fn update(file: &CaseFile, text: String, errors: &mut dyn Write) -> io::Result<Option<CaseFile>> {
+    match std::fs::write(&file.path, &text) {
+        Ok(()) => Ok(cases::parse(text, &file.path).ok()),
+        Err(error) => {
+            writeln!(errors, "millstream: can't write {}: {error}", plain(&file.path.display().to_string()))?;
+            Ok(None)
+        }
+    }
+}
+
+/// A line that does nothing to a terminal: control characters are escaped as values have them.
+fn plain(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    line.chars().for_each(|character| push_escaped(&mut plain, character));
+    plain
 }
 
 /// Loads the application of a manifest; its files are added to `files`.

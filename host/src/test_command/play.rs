@@ -6,13 +6,14 @@ use std::time::Duration;
 use millstream_core::id::{Offset, TaskId, TopicName, TopicPartition};
 use millstream_core::topology::{NodeKind, SinkTopic};
 use millstream_core::{Error, Result};
-use millstream_driver::{DriverOptions, LocatedRecord, ManualClock, TestRecord, TopologyDriver};
+use millstream_driver::{DriverOptions, LocatedRecord, ManualClock, StoredEntry, TestRecord, TopologyDriver};
 
 use super::diff::{self, Pair, Writer};
-use super::edits;
+use super::{counted, edits};
 use crate::app::PluginSet;
+use crate::cases::bytes::Expected;
 use crate::cases::rewrite::Edit;
-use crate::cases::{Action, Case, CaseFile, CommitMode, ExpectedRecord, ExpectedStore, PipedRecord};
+use crate::cases::{Action, Case, CaseFile, CommitMode, ExpectedEntry, ExpectedRecord, ExpectedStore, PipedRecord};
 use crate::config::Application;
 
 /// An application whose plugins are compiled.
@@ -37,7 +38,7 @@ pub struct Problem {
 pub struct Played {
     /// What is wrong; nothing, if the case passes.
     pub problems: Vec<Problem>,
-    /// What would make the case say what came out.
+    /// What would make the case say what came out; nothing, if a task has stopped of which no step knows.
     pub edits: Vec<Edit>,
 }
 
@@ -57,9 +58,14 @@ pub fn play(file: &CaseFile, case: &Case, loaded: &Loaded) -> Played {
     let writer = Writer { syntax: file.syntax, formats: &file.formats };
     let (watched, unread) = (watched_topics(case, &loaded.application), BTreeMap::new());
     let (claimed, piped) = (BTreeSet::new(), BTreeSet::new());
-    let mut player = Player { case, loaded, driver, writer, watched, unread, claimed, piped, played };
+    let is_cut_short = false;
+    let mut player = Player { case, loaded, driver, writer, watched, unread, claimed, piped, is_cut_short, played };
     if let Err((line, error)) = player.run() {
+        player.is_cut_short = true;
         player.problem(line, explain(&error));
+    }
+    if player.is_cut_short {
+        player.played.edits.clear();
     }
     player.played
 }
@@ -136,6 +142,8 @@ struct Player<'a> {
     claimed: BTreeSet<TaskId>,
     /// Where the case has written itself: a topic may be input and output.
     piped: BTreeSet<(TopicPartition, Offset)>,
+    /// Whether what came out is not what the case would say: something has failed of which no step knows.
+    is_cut_short: bool,
     played: Played,
 }
 
@@ -262,69 +270,91 @@ impl Player<'_> {
             Some(Pair::Missing(at)) => case.steps[expected[*at].0].line,
             _ => case.steps[expected.first().map(|(index, _)| *index).or(nothing).unwrap_or(0)].line,
         };
-        let (writer, count) =
-            (
-                self.writer,
-                |number: usize| if number == 1 { "1 record".to_owned() } else { format!("{number} records") },
-            );
-        let mut text =
-            format!("topic {topic}: {} expected (-), {} came out (+)", count(expected.len()), count(found.len()));
-        let like = |at: usize| like_of(&pairs, at).map(|at| expected[at].1);
-        for line in
-            diff::lines(&pairs, |at| writer.expected(expected[at].1), |at| writer.found(topic, &found[at], like(at)))
-        {
-            text.push('\n');
-            text.push_str(&line);
-        }
-        self.problem(line, text);
+        let writer = self.writer;
+        let likes = diff::likes(&pairs);
+        let found: Vec<ExpectedRecord> = found
+            .iter()
+            .zip(&likes)
+            .map(|(found, like)| writer.found(topic, found, like.map(|at| expected[at].1)))
+            .collect();
+        let (wanted, came) = (counted(expected.len(), "record"), counted(found.len(), "record"));
+        let text = format!("topic {topic}: {wanted} expected (-), {came} came out (+)");
+        let lines = diff::lines(&pairs, |at| writer.expected(expected[at].1), |at| writer.expected(&found[at]));
+        self.problem(line, with_lines(text, lines));
         let indexes: Vec<usize> = expected.iter().map(|(index, _)| *index).collect();
-        let shown: Vec<String> = (0..found.len()).map(|at| writer.found(topic, &found[at], like(at))).collect();
-        self.played.edits.extend(edits::of_topic(&pairs, &indexes, nothing, shown));
+        self.played.edits.extend(edits::of_topic(topic, &pairs, &indexes, nothing, found));
         Ok(())
     }
 
     fn check_store(&mut self, index: usize, expected: &ExpectedStore) -> Result<()> {
-        let line = self.case.steps[index].line;
-        let store = &expected.store;
-        let found = self.driver.entries(store)?;
-        let writer = self.writer;
-        if !expected.is_all {
-            let entry = &expected.entries[0];
-            let there = found.iter().find(|found| entry.key.matches(Some(&found.key)));
-            if !diff::is_entry(entry, there) {
-                let shown = there.map_or_else(
-                    || "no entry of this key".to_owned(),
-                    |there| writer.entry_found(store, there, Some(entry)),
-                );
-                let expected = writer.entry_expected(entry);
-                let text = format!("store {store}: expected (-), there is (+)\n  - {expected}\n  + {shown}");
-                self.problem(line, text);
-                self.played.edits.push(Edit::Replace(index, writer.store_step(store, entry, there)));
-            }
-            return Ok(());
+        let found = self.driver.entries(&expected.store)?;
+        match expected.is_all {
+            true => self.check_entries(index, expected, &found),
+            false => self.check_entry(index, expected, &found),
         }
+        Ok(())
+    }
+
+    /// The entry of one key.
+    fn check_entry(&mut self, index: usize, expected: &ExpectedStore, found: &[StoredEntry]) {
+        let ExpectedStore { store, entries, .. } = expected;
+        let (entry, writer) = (&entries[0], self.writer);
+        let there = found.iter().find(|found| entry.key.matches(Some(&found.key)));
+        if diff::is_entry(entry, there) {
+            return;
+        }
+        let there = there.map(|there| writer.entry_found(store, there, Some(entry)));
+        let (wanted, shown) = (writer.entry(entry), there.as_ref().map(|there| writer.entry(there)));
+        let text = format!(
+            "store {store}: expected (-), there is (+)\n  - {}\n  + {}",
+            diff::shortened(&wanted, shown.as_deref()),
+            shown
+                .as_ref()
+                .map_or_else(|| "no entry of this key".to_owned(), |shown| diff::shortened(shown, Some(&wanted)))
+        );
+        self.problem(self.case.steps[index].line, text);
+        let nothing = ExpectedEntry { key: entry.key.clone(), value: Expected::Null, timestamp: None };
+        let entries = vec![there.unwrap_or(nothing)];
+        self.played.edits.push(Edit::Replace(index, Action::Store(ExpectedStore { entries, ..expected.clone() })));
+    }
+
+    /// All entries.
+    fn check_entries(&mut self, index: usize, expected: &ExpectedStore, found: &[StoredEntry]) {
+        let (store, writer) = (&expected.store, self.writer);
         let mut wanted: Vec<_> = expected.entries.iter().collect();
         wanted.sort_by_key(|entry| entry.key.bytes().ok().flatten());
         let is_same = |one: usize, other: usize| {
             wanted[one].key.matches(Some(&found[other].key)) && diff::is_entry(wanted[one], Some(&found[other]))
         };
         let pairs = diff::align(wanted.len(), found.len(), is_same);
-        if pairs.iter().any(|pair| !matches!(pair, Pair::Same(..))) {
-            let like = |at: usize| like_of(&pairs, at).map(|at| wanted[at]);
-            let shown = |at: usize| writer.entry_found(store, &found[at], like(at));
-            let mut text =
-                format!("store {store}: {} entries expected (-), there are {} (+)", wanted.len(), found.len());
-            for line in diff::lines(&pairs, |at| writer.entry_expected(wanted[at]), shown) {
-                text.push('\n');
-                text.push_str(&line);
-            }
-            self.problem(line, text);
-            let entries: Vec<_> = (0..found.len()).map(shown).collect();
-            let list = format!("[{}]", entries.join(", "));
-            let step = writer.syntax.table(&[("store", writer.syntax.word(store)), ("entries", list)]);
-            self.played.edits.push(Edit::Replace(index, step));
+        if pairs.iter().all(|pair| matches!(pair, Pair::Same(..))) {
+            return;
         }
-        Ok(())
+        let likes = diff::likes(&pairs);
+        let shown = |at: usize| writer.entry(&writer.entry_found(store, &found[at], likes[at].map(|at| wanted[at])));
+        let text = format!("store {store}: {} expected (-), there are {} (+)", entries(wanted.len()), found.len());
+        let lines = diff::lines(&pairs, |at| writer.entry(wanted[at]), shown);
+        self.problem(self.case.steps[index].line, with_lines(text, lines));
+        let entries = self.entries_found(expected, found);
+        self.played.edits.push(Edit::Replace(index, Action::Store(ExpectedStore { entries, ..expected.clone() })));
+    }
+
+    /// What a case would say of a store: entries that it has named stay in their order.
+    fn entries_found(&self, expected: &ExpectedStore, found: &[StoredEntry]) -> Vec<ExpectedEntry> {
+        let (store, writer) = (&expected.store, self.writer);
+        let mut others: Vec<&StoredEntry> = found.iter().collect();
+        let mut after: Vec<(&[u8], ExpectedEntry)> = Vec::new();
+        for entry in &expected.entries {
+            if let Some(at) = others.iter().position(|found| entry.key.matches(Some(&found.key))) {
+                let found = others.remove(at);
+                after.push((&found.key, writer.entry_found(store, found, Some(entry))));
+            }
+        }
+        for found in others {
+            let at = after.iter().position(|(key, _)| *key > &found.key[..]).unwrap_or(after.len());
+            after.insert(at, (&found.key, writer.entry_found(store, found, None)));
+        }
+        after.into_iter().map(|(_, entry)| entry).collect()
     }
 
     fn check_left_out(&mut self, index: usize, expected: u64) {
@@ -332,8 +362,7 @@ impl Player<'_> {
         if found != expected {
             let text = format!("left out: {expected} expected (-), {found} in fact (+)");
             self.problem(self.case.steps[index].line, text);
-            let step = self.writer.syntax.table(&[("left-out", found.to_string())]);
-            self.played.edits.push(Edit::Replace(index, step));
+            self.played.edits.push(Edit::Replace(index, Action::LeftOut(found)));
         }
     }
 
@@ -357,6 +386,7 @@ impl Player<'_> {
         let failed = self.driver.thread.failed_tasks().clone();
         for (task, reason) in failed {
             if self.claimed.insert(task) {
+                self.is_cut_short = true;
                 let text = format!(
                     "a task has stopped, of which no step knows (`failure` would say so):\n  + {}",
                     indented(&reason)
@@ -372,29 +402,29 @@ impl Player<'_> {
             if found.is_empty() {
                 continue;
             }
-            let shown: Vec<_> = found.iter().map(|found| self.writer.found(&topic, found, None)).collect();
+            let writer = self.writer;
+            let found: Vec<_> = found.iter().map(|found| writer.found(&topic, found, None)).collect();
             let pairs: Vec<_> = (0..found.len()).map(Pair::Extra).collect();
-            let count = if found.len() == 1 { "1 record".to_owned() } else { format!("{} records", found.len()) };
-            let mut text = format!("topic {topic}: {count} came out (+) that no step expects");
-            for line in diff::lines(&pairs, |_| String::new(), |at| shown[at].clone()) {
-                text.push('\n');
-                text.push_str(&line);
-            }
-            self.problem(self.case.steps[last].line, text);
-            self.played.edits.push(Edit::InsertAfter(last, shown));
+            let text = format!("topic {topic}: {} came out (+) that no step expects", counted(found.len(), "record"));
+            let lines = diff::lines(&pairs, |_| String::new(), |at| writer.expected(&found[at]));
+            self.problem(self.case.steps[last].line, with_lines(text, lines));
+            let found = found.into_iter().map(Action::Expect).collect();
+            self.played.edits.push(Edit::Insert(last + 1, found));
         }
         Ok(())
     }
 }
 
-/// The expected one that stands for what came out at `at`: the missing one just before it, if there is one.
-fn like_of(pairs: &[Pair], at: usize) -> Option<usize> {
-    let place = pairs.iter().position(|pair| matches!(pair, Pair::Extra(other) if *other == at))?;
-    let before = pairs[..place].iter().rev();
-    let extras = before.clone().take_while(|pair| matches!(pair, Pair::Extra(_))).count();
-    let missing: Vec<usize> =
-        before.skip(extras).map_while(|pair| if let Pair::Missing(at) = pair { Some(*at) } else { None }).collect();
-    missing.iter().rev().nth(extras).copied()
+fn with_lines(mut text: String, lines: Vec<String>) -> String {
+    for line in lines {
+        text.push('\n');
+        text.push_str(&line);
+    }
+    text
+}
+
+fn entries(number: usize) -> String {
+    if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
 /// A text of several lines below a `+`.

@@ -70,6 +70,8 @@ fn wrong_files_tell_all_their_mistakes_with_line_and_nearest_name() {
         ("wrong/syntax.toml", "wrong/syntax-toml.txt"),
         ("wrong/other-app.yaml", "wrong/other-app.txt"),
         ("wrong/not-there.yaml", "wrong/not-there.txt"),
+        ("millstream.toml", "wrong/manifest.txt"),
+        ("wrong/cases.json", "wrong/json.txt"),
     ] {
         check(&["test", file], 64, expected);
     }
@@ -113,6 +115,34 @@ fn the_same_is_updated_in_yaml() {
                     {expect: totals, key: \"a\", value: {long: 1}}]\n";
     assert_eq!(after, expected);
     assert_eq!(millstream_in(&copy, &["test", "one.yaml"]).status.code(), Some(0));
+    fs::remove_dir_all(copy).expect("removed");
+}
+
+#[test]
+fn names_of_cases_do_nothing_to_a_terminal() {
+    let copy = copy_of("names", "updates/millstream.toml");
+    let text = "cases:\n  - name: \"red \\e[31m \\u202e\"\n    steps: [{pipe: in, key: k}]\n";
+    fs::write(copy.join("names.yaml"), text).expect("written");
+    let said = said(&millstream_in(&copy, &["test", "names.yaml"]));
+    assert!(said.contains("red \\u001b[31m \\u202e"), "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{said}");
+    fs::remove_dir_all(copy).expect("removed");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_played_once_and_the_manifest_among_the_cases_is_none() {
+    let copy = copy_of("links", "updates/millstream.toml");
+    let cases = copy.join("cases");
+    fs::create_dir_all(&cases).expect("a folder");
+    fs::rename(copy.join("millstream.toml"), cases.join("millstream.toml")).expect("moved");
+    fs::write(copy.join("one"), "cases:\n  - {name: one, ignore: [out], steps: [{pipe: in, key: k}]}\n")
+        .expect("written");
+    for (link, to) in [("one.yaml", "../one"), ("two.yaml", "../one"), ("up", "..")] {
+        std::os::unix::fs::symlink(to, cases.join(link)).expect("linked");
+    }
+    let output = millstream_in(&copy, &["test"]);
+    assert!(said(&output).contains("1 case passed (1 file"), "{}", said(&output));
     fs::remove_dir_all(copy).expect("removed");
 }
 

@@ -1,5 +1,6 @@
 //! A batch of records, borrowed from its columns.
 
+use crate::Timestamp;
 use crate::headers::Headers;
 use crate::record::Record;
 
@@ -53,6 +54,11 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn values(&self) -> &'a [u8] {
         self.values
+    }
+
+    /// All timestamps.
+    pub fn timestamps(&self) -> impl ExactSizeIterator<Item = Timestamp> + 'a {
+        self.timestamps.iter().map(|timestamp| Timestamp::from_le_bytes(*timestamp))
     }
 
     /// The records with their rows.

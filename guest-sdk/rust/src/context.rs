@@ -49,6 +49,8 @@ pub struct Context {
     stores: Vec<KeyValueStore>,
     /// The timestamp that stores write by default: that of the record, or of the punctuation.
     clock: Rc<Cell<Timestamp>>,
+    /// Those of the records of the batch.
+    timestamps: Vec<Timestamp>,
     /// The row of the record that is processed; none outside of `process`.
     row: Option<u32>,
     punctuators: Vec<(Punctuation, Option<Punctuator>)>,
@@ -99,7 +101,24 @@ impl Context {
         kind: PunctuationType,
         punctuator: impl FnMut(Timestamp, &mut Context) -> Result<()> + 'static,
     ) -> Result<Punctuation> {
-        let id = self.schedule_from(None, interval, kind)?;
+        let id = self.schedule(interval, kind)?;
+        self.punctuators.push((id, Some(Box::new(punctuator))));
+        Ok(id)
+    }
+
+    /// As [`Self::schedule_at`], but calls `punctuator` instead, as [`Self::schedule_with`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::schedule_at`].
+    pub fn schedule_at_with(
+        &mut self,
+        start: Timestamp,
+        interval: Duration,
+        kind: PunctuationType,
+        punctuator: impl FnMut(Timestamp, &mut Context) -> Result<()> + 'static,
+    ) -> Result<Punctuation> {
+        let id = self.schedule_at(start, interval, kind)?;
         self.punctuators.push((id, Some(Box::new(punctuator))));
         Ok(id)
     }
@@ -146,15 +165,14 @@ impl Context {
     /// Does the work for the record at `row` of the batch: what `work` forwards and writes belongs to that record, and
     /// is taken back if it fails. Breaks when the rest of the batch must not be processed. For
     /// [`Processor::process_batch`](crate::Processor::process_batch); rows must ascend.
+    ///
+    /// # Panics
+    ///
+    /// If the batch has no such row.
     #[inline]
-    pub fn row(
-        &mut self,
-        row: u32,
-        timestamp: Timestamp,
-        work: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> ControlFlow<()> {
+    pub fn row(&mut self, row: u32, work: impl FnOnce(&mut Self) -> Result<()>) -> ControlFlow<()> {
         self.row = Some(row);
-        self.clock.set(timestamp);
+        self.clock.set(self.timestamps[row as usize]);
         for store in &self.stores {
             store.begin_record();
         }
@@ -192,6 +210,8 @@ impl Context {
 
     pub(crate) fn begin_batch(&mut self, batch: &Batch<'_>) {
         self.output.begin(batch.len() == 1);
+        self.timestamps.clear();
+        self.timestamps.extend(batch.timestamps());
         for store in &self.stores {
             store.begin_batch(batch);
         }

@@ -1,8 +1,12 @@
 //! Write Millstream processors in Rust.
 //!
-//! A plugin is a type that implements [`Processor`], and one line that exports it:
+//! A plugin is a type that implements [`Processor`], and one line that exports it. The first line makes [`println!`] and
+//! its like write to the host's log, in every module:
 //!
 //! ```
+//! #[macro_use]
+//! extern crate millstream_sdk;
+//!
 //! use millstream_sdk::prelude::*;
 //!
 //! /// Splits a text into words.
@@ -21,7 +25,8 @@
 //!     }
 //! }
 //!
-//! millstream_sdk::export! { processors: { "split" => Split } }
+//! export! { processors: { "split" => Split } }
+//! # fn main() {}
 //! ```
 //!
 //! Records come in batches, in packed columns, and the SDK shows them one by one without copying. What a processor
@@ -51,11 +56,16 @@ mod json;
 pub mod log;
 mod output;
 mod processor;
+#[cfg(all(feature = "getrandom", target_arch = "wasm32"))]
+mod random;
 mod record;
 mod setup;
+#[doc(hidden)]
+pub mod stdio;
 mod store;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod time;
 mod view;
 #[doc(hidden)]
 pub use wit_bindgen as wit_bindgen_runtime;

@@ -49,6 +49,25 @@ pub fn error(message: impl fmt::Display) {
 pub(crate) fn log_panics() {
     static ONCE: Once = Once::new();
     if cfg!(target_arch = "wasm32") {
-        ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| error(panic))));
+        ONCE.call_once(|| {
+            std::panic::set_hook(Box::new(|panic| {
+                error(panic);
+                if let Some(advice) = panic.payload_as_str().and_then(advice) {
+                    error(advice);
+                }
+            }));
+        });
+    }
+}
+
+/// What to do where the standard library panics, because it has no operating system below it.
+fn advice(panic: &str) -> Option<&'static str> {
+    match panic {
+        "time not implemented on this platform" => Some(
+            "the clocks of std are not there in a plugin: use `context.wall_clock_time()`, `millstream_sdk::time::now()`, \
+             or `millstream_sdk::time::Instant` to measure",
+        ),
+        "can't sleep" => Some("a plugin doesn't wait: schedule a punctuation, or answer `Error::retry`"),
+        _ => None,
     }
 }

@@ -33,7 +33,7 @@ pub trait Processor: Sized + 'static {
     #[inline]
     fn process_batch(&mut self, batch: &Batch<'_>, context: &mut Context) {
         for (row, record) in batch.records() {
-            let flow = context.row(row, record.timestamp(), |context| self.process(record, context));
+            let flow = context.row(row, |context| self.process(record, context));
             if let ControlFlow::Break(()) = flow {
                 break;
             }

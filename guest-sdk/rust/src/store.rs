@@ -129,6 +129,14 @@ impl KeyValueStore {
         self.write(key.as_ref(), Some(value.as_ref()), timestamp);
     }
 
+    /// Sets the values of many keys, or deletes those without one, in their order. As every write they go to the host
+    /// together, when the batch ends.
+    pub fn put_many<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, entries: impl IntoIterator<Item = (K, Option<V>)>) {
+        for (key, value) in entries {
+            self.write(key.as_ref(), value.as_ref().map(AsRef::as_ref), self.clock.get());
+        }
+    }
+
     /// Sets the value of `key` if there is none, and returns what was there.
     pub fn put_if_absent(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Option<Bytes> {
         let found = self.get(&key);

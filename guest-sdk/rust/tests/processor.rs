@@ -1,6 +1,6 @@
 //! Processors as their authors test them: forwarding, state, time and errors, without Wasm.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use millstream_sdk::prelude::*;
 use millstream_sdk::testing::{TestProcessor, headers};
@@ -238,4 +238,44 @@ fn many_keys_are_read_in_one_call_and_see_what_was_written() {
     test.process(Record::default().with_key("k")).expect("processed");
     assert_eq!(test.take_forwarded()[0].value::<&str>(), "-,here,-,-");
     assert_eq!(test.host_calls(), 3, "get-many, put-many, forward");
+}
+
+struct Parity {
+    store: KeyValueStore,
+}
+
+impl Processor for Parity {
+    fn init(setup: &mut Setup) -> Result<Self> {
+        setup.schedule_at_with(25, Duration::from_millis(10), PunctuationType::WallClockTime, |now, context| {
+            let seen = millstream_sdk::time::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+            context.forward(Record::default().with_value(&format!("{now} {seen}")));
+            Ok(())
+        })?;
+        Ok(Self { store: setup.store("s")? })
+    }
+
+    fn process(&mut self, record: Record<'_>, _context: &mut Context) -> Result<()> {
+        self.store.put_many([("a", Some("1")), ("b", record.value_as::<Option<&str>>()?), ("a", Some("2"))]);
+        if record.key().is_some() { Err(Error::skip("taken back")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn many_entries_are_written_in_their_order_and_taken_back_together() {
+    let mut test = TestProcessor::<Parity>::new().with_store("s").begin().expect("begins");
+    test.put("s", "b", "before");
+    test.process(Record::default().with_key("k").with_value("new")).expect_err("skipped");
+    assert_eq!((test.stored("s", "a"), test.stored("s", "b")), (None, Some(b"before".to_vec())));
+    test.process(Record::default()).expect("is processed");
+    assert_eq!((test.stored("s", "a"), test.stored("s", "b")), (Some(b"2".to_vec()), None));
+}
+
+#[test]
+fn a_punctuator_begins_at_its_start_and_sees_the_same_time_by_the_sdk_s_clock() {
+    let mut test = TestProcessor::<Parity>::new().with_store("s").begin().expect("begins");
+    for milliseconds in [24, 1, 10] {
+        test.advance_wall_clock_time(Duration::from_millis(milliseconds)).expect("no punctuation fails");
+    }
+    let texts: Vec<String> = test.take_forwarded().iter().map(|record| record.value::<&str>().to_owned()).collect();
+    assert_eq!(texts, ["25 25", "35 35"]);
 }

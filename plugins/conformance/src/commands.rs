@@ -179,7 +179,8 @@ impl Commands {
                 let text: &str = record.value_as()?;
                 (0..count.parse::<u64>()?).for_each(|_| log::info(text));
             }
-            ["print" | "print-error"] => log::info(record.value_as::<&str>()?),
+            ["print"] => println!("{}", record.value_as::<&str>()?),
+            ["print-error"] => eprintln!("{}", record.value_as::<&str>()?),
             _ => return Err(Error::fatal(format_args!("unknown command `{}`", words.join(" ")))),
         }
         Ok(())
@@ -222,7 +223,7 @@ impl Commands {
                 });
                 answer(Some(texts.collect::<Result<Vec<_>>>()?.join(",").as_bytes()));
             }
-            ("put-many", keys) => keys.iter().for_each(|key| put(key.as_bytes(), value)),
+            ("put-many", keys) => store.put_many(keys.iter().map(|key| (key, value))),
             ("range", [lowest, highest]) => {
                 answer(Some(shown(store.range(bound(lowest), bound(highest), Order::Ascending))?.as_bytes()));
             }

@@ -1,6 +1,9 @@
 //! The conformance plugin: what the suite in `tests/tests/conformance` asks of every language; its README says what each
 //! processor and command does.
 
+#[macro_use]
+extern crate millstream_sdk;
+
 mod commands;
 
 use commands::Commands;
@@ -36,7 +39,7 @@ impl Processor for InBatches {
     fn process_batch(&mut self, batch: &Batch<'_>, context: &mut Context) {
         let length = batch.len().to_string();
         for (row, record) in batch.records() {
-            let _ = context.row(row, record.timestamp(), |context| {
+            let _ = context.row(row, |context| {
                 context.forward(record.with_value(&length));
                 Ok(())
             });
@@ -76,7 +79,7 @@ fn by_value(record: &Record<'_>, keys: &mut Keys) -> Result<()> {
     Ok(())
 }
 
-millstream_sdk::export! {
+export! {
     processors: { "echo" => Echo, "batch" => InBatches, "count" => Count, "do" => Commands },
     predicates: { "is-even" => is_even },
     key_selectors: { "by-value" => by_value },

@@ -12,7 +12,7 @@ impl Processor for Flood {
     fn process_batch(&mut self, batch: &Batch<'_>, context: &mut Context) {
         for (row, record) in batch.records() {
             // A row of its own each time, so that what is forwarded goes to the host while it floods.
-            while context.row(row, record.timestamp(), |context| self.process(record, context)).is_continue()
+            while context.row(row, |context| self.process(record, context)).is_continue()
                 && record.value() == Some(b"flood")
             {}
         }

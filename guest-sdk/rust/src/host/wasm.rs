@@ -1,11 +1,19 @@
-//! The imports of the contract.
+//! The imports of the contract and, for what it leaves to WASI, those of WASI.
+
+use std::time::Duration;
 
 use super::{Entries, Stored, Values};
 use crate::bindings::processor::millstream::processor::{context, log as log_import, state, types};
+use crate::bindings::wasi::wasi::cli::{stderr, stdout};
+use crate::bindings::wasi::wasi::clocks::{monotonic_clock, wall_clock};
 use crate::columns::OwnedColumns;
 use crate::context::{Metadata, PunctuationType};
 use crate::log::Level;
+use crate::stdio::Stream;
 use crate::store::Order;
+
+/// WASI takes no more bytes at once.
+const PRINT_BYTES_MAX: usize = 4096;
 
 pub(crate) fn forward(child: Option<u32>, columns: &OwnedColumns, rows: &[u8]) {
     let batch = types::BatchParam {
@@ -68,6 +76,28 @@ pub(crate) fn log(level: Level, message: &str) {
         Level::Error => log_import::Level::Error,
     };
     log_import::log(level, message);
+}
+
+pub(crate) fn print(stream: Stream, text: &str) {
+    let stream = match stream {
+        Stream::Output => stdout::get_stdout(),
+        Stream::Error => stderr::get_stderr(),
+    };
+    for bytes in text.as_bytes().chunks(PRINT_BYTES_MAX) {
+        if stream.blocking_write_and_flush(bytes).is_err() {
+            return;
+        }
+    }
+}
+
+/// The wall-clock time since the epoch. By WASI, because predicates and key selectors have no context.
+pub(crate) fn now() -> Duration {
+    let now = wall_clock::now();
+    Duration::new(now.seconds, now.nanoseconds)
+}
+
+pub(crate) fn monotonic_time() -> Duration {
+    Duration::from_nanos(monotonic_clock::now())
 }
 
 /// An open store.

@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use crate::Timestamp;
 use crate::columns::OwnedColumns;
 use crate::context::{Metadata, PunctuationType};
 use crate::host::{Entries, Stored, Values, end_at, start_at, timestamp_at};
 use crate::log::Level;
+use crate::stdio::Stream;
 use crate::store::Order;
 
 /// How many entries a cursor returns at once; few, so that tests turn pages.
@@ -206,6 +209,22 @@ pub(crate) fn commit() {
 
 pub(crate) fn log(level: Level, message: &str) {
     with(|host| host.logged.push(format!("{level:?}: {message}")));
+}
+
+pub(crate) fn print(stream: Stream, text: &str) {
+    match stream {
+        Stream::Output => std::print!("{text}"),
+        Stream::Error => std::eprint!("{text}"),
+    }
+}
+
+pub(crate) fn now() -> Duration {
+    with(|host| Duration::from_millis(host.wall_clock_time.unsigned_abs()))
+}
+
+pub(crate) fn monotonic_time() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 /// An open store.

@@ -1,5 +1,8 @@
 //! Says of each record how often its key has come.
 
+#[macro_use] // `println!` and its like write to the host's log
+extern crate millstream_sdk;
+
 use millstream_sdk::prelude::*;
 
 struct {{pascal}} {
@@ -20,7 +23,7 @@ impl Processor for {{pascal}} {
     }
 }
 
-millstream_sdk::export! { processors: { "{{name}}" => {{pascal}} } }
+export! { processors: { "{{name}}" => {{pascal}} } }
 
 #[cfg(test)]
 mod tests {

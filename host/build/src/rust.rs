@@ -10,16 +10,23 @@ use crate::error::{Error, Result};
 use crate::toolchain::{TARGET, Toolchain};
 use crate::{Form, Made};
 
+/// The SDK's package.
+const SDK: &str = "millstream-sdk";
+
+/// The SDK's feature that gives random bytes to `getrandom`. It is on only where that is used, because the linker keeps what
+/// it may call, and so every plugin would import random bytes.
+const RANDOM_FEATURE: &str = "millstream-sdk/getrandom";
+
 /// Compiles the plugin in `directory`, or every plugin of the workspace in it.
 ///
 /// Each package is compiled by itself: together they would share the features of what they depend on, and a plugin's
 /// digest would depend on its neighbours.
 pub fn compile(directory: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
     let manifest = directory.join("Cargo.toml");
-    let (workspace, manifests) = plugins_of(&manifest)?;
+    let (workspace, packages) = plugins_of(&manifest)?;
     let mut modules = Vec::new();
-    for manifest in &manifests {
-        modules.extend(compile_package(manifest, &workspace, toolchain)?);
+    for package in &packages {
+        modules.extend(compile_package(package, &workspace, toolchain)?);
     }
     if modules.is_empty() {
         return Err(Error::NoCdylib { path: directory.to_owned() });
@@ -32,7 +39,15 @@ pub fn count(directory: &Path) -> Result<usize> {
     Ok(plugins_of(&directory.join("Cargo.toml"))?.1.len())
 }
 
-fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
+/// The package of a plugin.
+struct Package {
+    manifest: PathBuf,
+    /// Whether it names the SDK among its dependencies.
+    has_sdk: bool,
+}
+
+fn compile_package(package: &Package, workspace: &Path, toolchain: &Toolchain) -> Result<Vec<Made>> {
+    let Package { manifest, has_sdk } = package;
     let mut command = Command::new("cargo");
     command
         .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
@@ -41,6 +56,9 @@ fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> 
         .arg("--target-dir")
         .arg(toolchain.target_directory(workspace))
         .stdout(Stdio::piped());
+    if *has_sdk && uses_getrandom(manifest)? {
+        command.args(["--features", RANDOM_FEATURE]);
+    }
     toolchain.prepare(&mut command);
     let tool_error = |error| Error::Tool { tool: "cargo".to_owned(), error };
     let mut cargo = command.spawn().map_err(tool_error)?;
@@ -56,9 +74,28 @@ fn compile_package(manifest: &Path, workspace: &Path, toolchain: &Toolchain) -> 
     Ok(modules)
 }
 
-/// The root of the workspace that a manifest belongs to, and the manifests of the plugins that it stands for: its own
-/// package, or all members of its workspace.
-fn plugins_of(manifest: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
+/// Whether the crate `getrandom`, of any version, is among all that a plugin is compiled with.
+fn uses_getrandom(manifest: &Path) -> Result<bool> {
+    let output = Command::new("cargo")
+        .args(["tree", "--edges", "normal", "--prefix", "none", "--target", TARGET, "--manifest-path"])
+        .arg(manifest)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| Error::Tool { tool: "cargo".to_owned(), error })?;
+    if !output.status.success() {
+        return Err(Error::Cargo { path: manifest.to_owned() });
+    }
+    Ok(names_getrandom(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Whether a tree of dependencies, one a line, names the crate.
+fn names_getrandom(tree: &str) -> bool {
+    tree.lines().any(|line| line.starts_with("getrandom v"))
+}
+
+/// The root of the workspace that a manifest belongs to, and the plugins that it stands for: its own package, or all
+/// members of its workspace.
+fn plugins_of(manifest: &Path) -> Result<(PathBuf, Vec<Package>)> {
     let output = Command::new("cargo")
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
         .arg(manifest)
@@ -76,7 +113,17 @@ fn plugins_of(manifest: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
         Some(package) => vec![package],
         None => packages.iter().filter(|package| makes_cdylib(package)).collect(),
     };
-    Ok((PathBuf::from(workspace), chosen.into_iter().filter_map(manifest_of).collect()))
+    let plugins = chosen.into_iter().filter_map(|package| {
+        let manifest = manifest_of(package)?;
+        Some(Package { manifest, has_sdk: names_sdk(package) })
+    });
+    Ok((PathBuf::from(workspace), plugins.collect()))
+}
+
+/// Whether a package depends on the SDK under the SDK's own name.
+fn names_sdk(package: &Value) -> bool {
+    let mut dependencies = package["dependencies"].as_array().into_iter().flatten();
+    dependencies.any(|dependency| dependency["name"] == SDK && dependency["rename"].is_null())
 }
 
 fn makes_cdylib(package: &Value) -> bool {
@@ -101,6 +148,17 @@ fn module_of(message: &str, workspace: &Path) -> Option<Made> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_feature_for_random_bytes_is_that_of_a_plugin_which_has_the_sdk_and_something_that_asks_for_them() {
+        let package = |dependencies: &str| serde_json::from_str(&format!(r#"{{"dependencies":{dependencies}}}"#));
+        let names_sdk = |dependencies| names_sdk(&package(dependencies).expect("JSON"));
+        assert!(names_sdk(r#"[{"name":"rand","rename":null},{"name":"millstream-sdk","rename":null}]"#));
+        assert!(!names_sdk(r#"[{"name":"millstream-sdk","rename":"sdk"}]"#));
+        assert!(!names_sdk("[]"));
+        assert!(names_getrandom("top v0.1.0 (/top)\nrand v0.9.5\ngetrandom v0.3.4\ncfg-if v1.0.4\n"));
+        assert!(!names_getrandom("getrandom-of-mine v0.1.0 (/getrandom)\nmillstream-sdk v0.1.0\n"));
+    }
 
     #[test]
     fn only_wasm_libraries_in_cargo_s_messages_are_modules() {

@@ -25,6 +25,12 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// Where the compiler of a distribution is, when the one in the path is rustup's.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
+/// Lets the crate `getrandom` ask the SDK for random bytes; it doesn't compile for this target otherwise.
+const GETRANDOM_BACKEND: &str = "getrandom_backend=\"custom\"";
+
+/// What stands between two flags in `CARGO_ENCODED_RUSTFLAGS`.
+const FLAG_SEPARATOR: &str = "\u{1f}";
+
 /// Debian's packages for the fourth way.
 const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
 
@@ -109,20 +115,33 @@ impl Toolchain {
         guest_directory().unwrap_or_else(|| workspace.join("target")).join(self.name())
     }
 
-    /// Tells cargo about it.
+    /// Tells cargo about it, and about the compiler's flags.
     pub(crate) fn prepare(&self, cargo: &mut Command) {
-        let StandardLibrary::FromSource { rustc, linker } = &self.standard_library else {
-            return;
-        };
-        // The unstable option of cargo is allowed to stable compilers by this variable; the library is the compiler's
-        // own.
-        cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1").env("RUSTC", rustc);
-        if let Some(linker) = linker {
-            cargo
-                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
-                .env_remove("RUSTFLAGS")
-                .env("CARGO_ENCODED_RUSTFLAGS", "-Clinker-flavor=wasm-ld");
+        let mut flags = vec!["--cfg", GETRANDOM_BACKEND];
+        if let StandardLibrary::FromSource { rustc, linker } = &self.standard_library {
+            // The unstable option of cargo is allowed to stable compilers by this variable; the library is the
+            // compiler's own.
+            cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1").env("RUSTC", rustc);
+            if let Some(linker) = linker {
+                cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker).env_remove("RUSTFLAGS");
+                flags.push("-Clinker-flavor=wasm-ld");
+                cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join(FLAG_SEPARATOR));
+                return;
+            }
         }
+        // Cargo looks at one source of flags only: a variable wins over all configuration.
+        let variable = |name| env::var(name).ok().filter(|flags| !flags.trim().is_empty());
+        let own = variable("CARGO_ENCODED_RUSTFLAGS").or_else(|| {
+            let flags = variable("RUSTFLAGS")?;
+            Some(flags.split_whitespace().collect::<Vec<_>>().join(FLAG_SEPARATOR))
+        });
+        match own {
+            Some(own) => {
+                cargo.env("CARGO_ENCODED_RUSTFLAGS", [&own, &*flags.join(FLAG_SEPARATOR)].join(FLAG_SEPARATOR))
+            }
+            // Joined by cargo with the flags for this target in the author's own files.
+            None => cargo.args(["--config", &format!("target.{TARGET}.rustflags={flags:?}")]),
+        };
     }
 }
 

@@ -16,6 +16,11 @@ fn stage() -> Stage {
     Stage::begun(&component("fixture-wasi"), &Setting { processor: "wasi", ..Setting::default() })
 }
 
+/// A plugin in Rust, whose standard library has no operating system below it.
+fn stage_in_rust() -> Stage {
+    Stage::begun(&component("fixture-std"), &Setting { processor: "std", ..Setting::default() })
+}
+
 /// What the plugin forwards when it is told `command`.
 fn answer(stage: &mut Stage, command: &str) -> String {
     let failures: Vec<RecordFailure> = stage.process(&[row("k", command, 1)]).expect("no trap");
@@ -127,4 +132,72 @@ fn nothing_is_granted_and_refusals_are_no_traps() {
     // 8 is `badf`: there is no such file. Standard input is at its end.
     let expected = "0 variables, 0 arguments, 0 bytes of input, errors [0, 0, 8, 0]";
     assert_eq!(answer(&mut stage(), "environment"), expected);
+}
+
+#[test]
+fn what_rust_prints_becomes_log_lines_also_from_modules_that_name_no_macro() {
+    let mut stage = stage_in_rust();
+    let at = "plugin=\"plugin\" node=\"node\" task=\"0_3\" record=\"in-3 offset 100\"";
+    let lines = logged(|| drop(answer(&mut stage, "say")));
+    let found: Vec<&str> = lines.iter().map(|line| line.strip_suffix(at).expect("whose it is").trim()).collect();
+    assert_eq!(found[..2], ["INFO to standard output of 1", "WARN to standard error"]);
+    let told: Vec<&str> = found[2..5].iter().map(|line| line.split_once("] ").expect("a place").1).collect();
+    assert_eq!(told, ["1 + 1 = 2", "two = 2", "\"a\" = \"a\""]);
+    assert_eq!(found[5..], ["INFO and without an end"]);
+}
+
+#[test]
+fn rust_prints_long_records_whole_and_forwards_them() {
+    let mut stage = stage_in_rust();
+    for kilobytes in [60, 64, 65, 100, 130] {
+        let long = "x".repeat(kilobytes * 1024 + 1);
+        let mut forwarded = String::new();
+        let lines = logged(|| forwarded = answer(&mut stage, &long));
+        assert!(forwarded == long, "{kilobytes}");
+        let printed: usize = lines.iter().map(|line| line.matches('x').count()).sum();
+        assert_eq!(printed, long.len(), "{kilobytes}");
+    }
+}
+
+#[test]
+fn random_bytes_of_rust_s_crates_are_those_of_the_record() {
+    let (mut one, mut other) = (stage_in_rust(), stage_in_rust());
+    let first = answer(&mut one, "random");
+    assert_eq!(first.len(), 32);
+    assert_ne!(first[..16], first[16..], "two versions of the crate go on in one sequence");
+    assert_ne!(answer(&mut one, "random"), first, "the same record again, in another call");
+    assert_eq!(answer(&mut other, "random"), first, "another instance of the same task and node");
+}
+
+#[test]
+fn the_clocks_of_the_rust_sdk_are_the_host_s_and_those_of_std_say_what_to_use_instead() {
+    let mut stage = stage_in_rust();
+    stage.slot.wall_clock_time = 1_234_567;
+    assert_eq!(answer(&mut stage, "clocks"), "1234567 true");
+    let failure = trap(&mut stage, "clock of std");
+    assert!(failure.reason.contains("time not implemented on this platform"), "{failure}");
+    assert!(failure.reason.contains("use `context.wall_clock_time()`"), "{failure}");
+    let failure = trap(&mut stage_in_rust(), "sleep of std");
+    assert!(failure.reason.contains("schedule a punctuation"), "{failure}");
+}
+
+#[test]
+fn a_component_in_rust_imports_of_wasi_only_what_it_uses() {
+    let wasi = |plugin: &str| -> Vec<String> {
+        let imports = component(plugin).imports().to_vec();
+        imports.into_iter().filter_map(|name| name.strip_prefix("wasi:").map(str::to_owned)).collect()
+    };
+    assert_eq!(wasi("identity"), [""; 0]);
+    let mut all = wasi("fixture-std");
+    all.sort();
+    let expected = [
+        "cli/stderr@0.2.0",
+        "cli/stdout@0.2.0",
+        "clocks/monotonic-clock@0.2.0",
+        "clocks/wall-clock@0.2.0",
+        "io/error@0.2.0",
+        "io/streams@0.2.0",
+        "random/random@0.2.0",
+    ];
+    assert_eq!(all, expected);
 }

@@ -24,8 +24,8 @@ impl Processor for Std {
             }
             "random" => {
                 let mut bytes = [[0; 8]; 2];
-                getrandom::fill(&mut bytes[0])?;
-                getrandom_02::getrandom(&mut bytes[1])?;
+                getrandom::fill(&mut bytes[0]).map_err(Error::fatal)?;
+                getrandom_02::getrandom(&mut bytes[1]).map_err(Error::fatal)?;
                 bytes.as_flattened().iter().map(|byte| format!("{byte:02x}")).collect()
             }
             "clocks" => {

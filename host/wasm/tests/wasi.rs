@@ -185,19 +185,20 @@ fn the_clocks_of_the_rust_sdk_are_the_host_s_and_those_of_std_say_what_to_use_in
 fn a_component_in_rust_imports_of_wasi_only_what_it_uses() {
     let wasi = |plugin: &str| -> Vec<String> {
         let imports = component(plugin).imports().to_vec();
-        imports.into_iter().filter_map(|name| name.strip_prefix("wasi:").map(str::to_owned)).collect()
+        let without_version = |name: &str| Some(name.strip_prefix("wasi:")?.split_once('@')?.0.to_owned());
+        imports.iter().filter_map(|name| without_version(name)).collect()
     };
     assert_eq!(wasi("identity"), [""; 0]);
     let mut all = wasi("fixture-std");
     all.sort();
     let expected = [
-        "cli/stderr@0.2.0",
-        "cli/stdout@0.2.0",
-        "clocks/monotonic-clock@0.2.0",
-        "clocks/wall-clock@0.2.0",
-        "io/error@0.2.0",
-        "io/streams@0.2.0",
-        "random/random@0.2.0",
+        "cli/stderr",
+        "cli/stdout",
+        "clocks/monotonic-clock",
+        "clocks/wall-clock",
+        "io/error",
+        "io/streams",
+        "random/random",
     ];
     assert_eq!(all, expected);
 }

@@ -75,5 +75,5 @@ macro_rules! dbg {
             }
         }
     };
-    ($($value:expr),+ $(,)?) => { ($($crate::dbg!($value)),+,) };
+    ($($value:expr),+ $(,)?) => { ($($crate::dbg! { $value }),+,) };
 }

@@ -93,3 +93,8 @@ fn a_processor_with_whole_batches_does_what_it_does_with_single_records() {
     let texts: Vec<String> = test.take_forwarded().iter().map(|record| record.value::<&str>().to_owned()).collect();
     assert_eq!(texts, ["1: a", "2: b"]);
 }
+
+#[test]
+fn the_license_in_the_package_is_the_project_s() {
+    assert_eq!(include_str!("../LICENSE"), include_str!("../../../LICENSE"));
+}

@@ -55,8 +55,8 @@ mod said {
         println!("output of {}", 1);
         println!();
         eprintln!("to standard {}", "error");
-        let two = dbg!(1 + 1);
-        assert_eq!((two, "a"), dbg!(two, "a"));
+        let two = dbg! { 1 + 1 };
+        assert_eq!((two, "a"), dbg! { two, "a" });
         print!("and without an end");
     }
 }

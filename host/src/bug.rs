@@ -56,6 +56,7 @@ mod tests {
 
     /// A process that panics as the variable says; without it nothing happens.
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "its exit code is what is tested")]
     fn process_that_panics() {
         let Ok(thread) = std::env::var(DOES) else { return };
         tell_of_panics();

@@ -11,7 +11,7 @@ use millstream_core::{Error, Kind, Result};
 use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
 use crate::log_bounds;
-use crate::native::{Client, LegacyPartition, MessageBuffer, NativeError, Role, Wakeup};
+use crate::native::{Client, LegacyPartition, MessageBuffer, Role, Wakeup};
 use crate::partition::Cursor;
 
 /// [`ChangelogReader`] on librdkafka.
@@ -52,17 +52,15 @@ impl KafkaChangelogReader {
         if let Some(bounds) = self.bounds.remove(partition) {
             return Ok(bounds);
         }
-        let bounds = self
-            .ask_bounds(std::slice::from_ref(partition))
-            .and_then(|bounds| bounds.into_iter().next().ok_or_else(|| (partition.clone(), NativeError::timed_out())));
-        bounds.map_err(|(partition, error)| {
-            classify(error, During::Restoring, format_args!("ask where {partition} begins and ends"))
-        })
+        let [bounds] = self.ask_bounds(std::slice::from_ref(partition))?[..] else {
+            return Err(Error::fatal(format!("one partition was asked for, {partition}, and not one was told of")));
+        };
+        Ok(bounds)
     }
 
     /// Read-uncommitted, so that a pending transaction is waited for.
-    fn ask_bounds(&self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>, (TopicPartition, NativeError)> {
-        log_bounds::ask(&self.client, partitions, false)
+    fn ask_bounds(&self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>> {
+        log_bounds::ask(&self.client, partitions, false, During::Restoring)
     }
 
     /// What rings when records of an idle partition arrive.
@@ -83,7 +81,7 @@ impl ChangelogReader for KafkaChangelogReader {
         match self.ask_bounds(partitions) {
             Ok(bounds) => self.bounds = partitions.iter().cloned().zip(bounds).collect(),
             // Each is asked for again when it is started.
-            Err((_, error)) => tracing::debug!(%error, "where the changelogs begin and end is not known yet"),
+            Err(error) => tracing::debug!(%error, "where the changelogs begin and end is not known yet"),
         }
     }
 

@@ -266,9 +266,7 @@ impl Consumer for KafkaConsumer {
     }
 
     fn log_bounds(&mut self, partitions: &[TopicPartition]) -> Result<Vec<LogBounds>> {
-        log_bounds::ask(&self.client, partitions, self.reads_committed).map_err(|(partition, error)| {
-            classify(error, During::Asking, format_args!("ask where {partition} begins and ends"))
-        })
+        log_bounds::ask(&self.client, partitions, self.reads_committed, During::Asking)
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<()> {

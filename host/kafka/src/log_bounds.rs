@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millstream_core::Result;
 use millstream_core::id::{Offset, TopicPartition};
 use millstream_core::port::LogBounds;
 
+use crate::error::{During, classify};
 use crate::native::{AdminRequest, Client, Entry, NativeError};
 
 /// How long a question to partitions' leaders may take.
@@ -16,12 +18,13 @@ pub(crate) const QUESTION_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 ///
-/// The first partition that is not known, whose leader was then asked for anew, and why.
+/// For the first partition that is not known, whose leader was then asked for anew, as `during` classifies it.
 pub(crate) fn ask(
     client: &Arc<Client>,
     partitions: &[TopicPartition],
     read_committed: bool,
-) -> Result<Vec<LogBounds>, (TopicPartition, NativeError)> {
+    during: During,
+) -> Result<Vec<LogBounds>> {
     let request = |first| AdminRequest::list_offsets(client, partitions, first, read_committed, QUESTION_TIMEOUT);
     // Both before either answer is waited for.
     let (first, last) = (request(true), request(false));
@@ -35,20 +38,20 @@ pub(crate) fn ask(
             offset(&first, partition).and_then(|first| Ok(LogBounds { first, end: offset(&last, partition)? }));
         bounds.map_err(|error| {
             client.refresh_leader(partition, QUESTION_TIMEOUT);
-            (partition.clone(), error)
+            classify(error, during, format_args!("ask where {partition} begins and ends"))
         })
     });
     bounds.collect()
 }
 
-type Answer = Result<BTreeMap<TopicPartition, Entry>, NativeError>;
+type Answer = std::result::Result<BTreeMap<TopicPartition, Entry>, NativeError>;
 
 fn answer(request: &AdminRequest) -> Answer {
     let entries = request.offsets(QUESTION_TIMEOUT)?;
     Ok(entries.into_iter().map(|entry| (entry.partition.clone(), entry)).collect())
 }
 
-fn offset_of(entry: &Entry) -> Result<Offset, NativeError> {
+fn offset_of(entry: &Entry) -> std::result::Result<Offset, NativeError> {
     entry.code.check()?;
     entry.offset.ok_or_else(NativeError::timed_out)
 }

@@ -294,8 +294,7 @@ impl WriteBuffer {
     /// Forgets what the state has, and gives its memory back; the state must have everything.
     pub fn forget(&mut self) {
         debug_assert!(self.is_applied(), "what the state does not have would be lost");
-        let hasher = self.hasher.clone();
-        *self = Self { hasher, ..Self::new(self.cache_bytes_max) };
+        *self = Self::new(self.cache_bytes_max);
     }
 
     /// Notes that the state has everything; nothing may be dirty.

@@ -106,10 +106,8 @@ pub struct StreamThread {
     last_turn: Option<TaskId>,
     last_commit: Duration,
     last_purge: Duration,
-    /// When something was last processed or committed.
-    worked_at: Duration,
-    /// Whether the tasks rest since then.
-    is_resting: bool,
+    /// Since when nothing was processed or committed; `None` while the tasks rest.
+    quiet_since: Option<Duration>,
     /// When all tasks were last restarted because of an error.
     restarted_at: Option<Duration>,
     /// Consumed positions of repartition topics that were committed and not purged yet.
@@ -143,8 +141,7 @@ impl StreamThread {
             last_turn: None,
             last_commit: now,
             last_purge: now,
-            worked_at: now,
-            is_resting: false,
+            quiet_since: Some(now),
             restarted_at: None,
             purgeable: BTreeMap::new(),
             totals: Totals::default(),
@@ -227,8 +224,7 @@ impl StreamThread {
             }
         }
         if records > 0 || committed {
-            self.worked_at = now;
-            self.is_resting = false;
+            self.quiet_since = Some(now);
         } else {
             self.rest_if_due(now)?;
             self.wait();
@@ -238,14 +234,14 @@ impl StreamThread {
 
     /// After a while without work, tasks give memory back once. Those that still restore have work.
     fn rest_if_due(&mut self, now: Duration) -> Result<(), TaskFailure> {
-        if self.is_resting || now.saturating_sub(self.worked_at) < self.settings.rest_after {
+        if self.quiet_since.is_none_or(|since| now.saturating_sub(since) < self.settings.rest_after) {
             return Ok(());
         }
         let mut tasks: Vec<_> = self.tasks.values_mut().filter(|task| task.phase() == TaskPhase::Running).collect();
         if tasks.iter().any(|task| task.is_commit_needed()) {
             return Ok(());
         }
-        self.is_resting = true;
+        self.quiet_since = None;
         tracing::debug!(thread = %self.name, tasks = tasks.len(), "nothing to do: tasks give memory back");
         for task in &mut tasks {
             task.rest()?;
@@ -318,7 +314,7 @@ impl StreamThread {
         let opening = self.assignment.is_pending().then_some(RESTORE_WAIT);
         let tasks = self.tasks.values().filter_map(|task| self.time_to_work(task, now, wall_clock));
         let poll_timeout = self.settings.poll_timeout;
-        let longest = if self.is_resting { poll_timeout.max(RESTING_WAIT_MIN) } else { poll_timeout };
+        let longest = if self.quiet_since.is_none() { poll_timeout.max(RESTING_WAIT_MIN) } else { poll_timeout };
         let timeout = tasks.chain(commit).chain(opening).fold(longest, Duration::min);
         self.ports.consumer.wait(timeout);
     }

@@ -66,6 +66,11 @@ impl Node {
         }
     }
 
+    /// The value of a member, if it is a table that has it.
+    pub fn member(&self, name: &str) -> Option<&Self> {
+        member(self.table()?, name)
+    }
+
     /// The items, if it is a list.
     pub fn list(&self) -> Option<&[Node]> {
         match &self.kind {
@@ -116,4 +121,9 @@ impl Node {
             _ => self.to_json().to_string(),
         }
     }
+}
+
+/// The value of the member with that name.
+pub fn member<'n>(members: &'n [Member], name: &str) -> Option<&'n Node> {
+    members.iter().find(|member| member.name == name).map(|member| &member.value)
 }

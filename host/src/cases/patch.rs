@@ -155,13 +155,11 @@ impl<'a> Patch<'a> {
 
     fn table(&mut self, node: &Node, wanted: &[(String, Wanted)]) -> Done {
         let members = node.table().ok_or(NoPlace)?;
-        let mut items: Vec<Item> = Vec::new();
         // Members stay in the order in which they are; a new one comes behind the one that it is to follow.
-        let mut order: Vec<&(String, Wanted)> = wanted.iter().collect();
         let place = |name: &str| members.iter().position(|member| member.name == name);
         let mut last = None;
         let mut ranked: Vec<((usize, usize), Item)> = Vec::new();
-        for (at, (name, wanted)) in order.drain(..).enumerate() {
+        for (at, (name, wanted)) in wanted.iter().enumerate() {
             match place(name) {
                 Some(old) => {
                     last = Some(old);
@@ -177,7 +175,7 @@ impl<'a> Patch<'a> {
             }
         }
         ranked.sort_by_key(|(rank, _)| *rank);
-        items.extend(ranked.into_iter().map(|(_, item)| item));
+        let items = ranked.into_iter().map(|(_, item)| item).collect();
         let ranges: Vec<_> = members.iter().map(|member| self.range_of(member)).collect();
         let style = self.style(node);
         self.container(style, &ranges, "", items)

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use millstream_core::id::TopicName;
 
 use super::bytes::{Expected, Syntax};
-use super::node::{Member, Node};
+use super::node::{Member, Node, member};
 use super::{
     Action, Case, CaseFile, CommitMode, ExpectedEntry, ExpectedHeaders, ExpectedRecord, ExpectedStore, HeaderList,
     PipedRecord, Placed, Step, read_document, time,
@@ -94,8 +94,7 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, root: &Node, path: &Path) -> Option<File> {
-        let of_manifest = |name: &str| root.table().and_then(|members| member(members, name)).is_some();
-        if !of_manifest("cases") && MANIFEST_KEYS.iter().any(|name| of_manifest(name)) {
+        if root.member("cases").is_none() && MANIFEST_KEYS.iter().any(|name| root.member(name).is_some()) {
             let message = "this is a manifest, not a case file; give its directory, and `millstream test` runs the cases in folders \
                            named `cases` below it; a case file belongs to the nearest millstream.toml, or to the manifest that its \
                            `app` names";
@@ -425,10 +424,6 @@ impl Reader<'_> {
         }
         Some(ExpectedEntry { key, value: self.expected(members, "value")?, timestamp })
     }
-}
-
-fn member<'n>(members: &'n [Member], name: &str) -> Option<&'n Node> {
-    members.iter().find(|member| member.name == name).map(|member| &member.value)
 }
 
 /// The manifest in `folder` or the nearest one above.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::bytes::Syntax;
-use super::node::{Kind, Member, Node};
+use super::node::{Kind, Node};
 use super::patch::{Change, NoPlace, Patch, Wanted, changed, line_start};
-use super::{Action, CaseFile, ExpectedEntry, parse, read_document, write};
+use super::{Action, CaseFile, ExpectedEntry, Step, parse, read_document, write};
 use crate::config::Notes;
 
 /// A change of one case's steps.
@@ -63,8 +63,7 @@ fn attempt(file: &CaseFile, edits: &Edits, extent: Extent) -> Result<CaseFile, S
     let text = changed(&file.text, changes);
     let after = parse(text, &file.path).map_err(|mistakes| mistakes.to_string())?;
     for (index, (before, after)) in file.cases.iter().zip(&after.cases).enumerate() {
-        let wanted =
-            steps_after(&before.steps.iter().map(|step| step.action.clone()).collect::<Vec<_>>(), edits.get(&index));
+        let wanted = steps_after(&before.steps, edits.get(&index));
         if !wanted.iter().map(|(_, action)| action).eq(after.steps.iter().map(|step| &step.action)) {
             return Err(format!(
                 "case {:?} would not say what came out (an anchor that others refer to?)",
@@ -76,7 +75,7 @@ fn attempt(file: &CaseFile, edits: &Edits, extent: Extent) -> Result<CaseFile, S
 }
 
 /// The steps of a case after edits, and where they were before.
-fn steps_after(before: &[Action], edits: Option<&Vec<Edit>>) -> Steps {
+fn steps_after(before: &[Step], edits: Option<&Vec<Edit>>) -> Steps {
     let edits = edits.map(Vec::as_slice).unwrap_or_default();
     let mut after = Vec::new();
     for at in 0..=before.len() {
@@ -93,7 +92,7 @@ fn steps_after(before: &[Action], edits: Option<&Vec<Edit>>) -> Steps {
             _ => None,
         });
         if !is_removed {
-            after.push((Some(at), replaced.unwrap_or(before).clone()));
+            after.push((Some(at), replaced.unwrap_or(&before.action).clone()));
         }
     }
     after
@@ -101,18 +100,18 @@ fn steps_after(before: &[Action], edits: Option<&Vec<Edit>>) -> Steps {
 
 fn changes(file: &CaseFile, edits: &Edits, extent: Extent) -> Result<Vec<Change>, NoPlace> {
     let root = read_document(&file.text, file.syntax, &mut Notes::new(&file.path, &file.text)).ok_or(NoPlace)?;
-    let cases = member(&root, "cases").and_then(Node::list).ok_or(NoPlace)?;
+    let cases = root.member("cases").and_then(Node::list).ok_or(NoPlace)?;
     let mut patch = Patch::new(&file.text, &root, file.syntax);
     let mut whole = Vec::new();
     for (index, edits) in edits {
-        let before: Vec<Action> = file.cases[*index].steps.iter().map(|step| step.action.clone()).collect();
-        let list = cases.get(*index).and_then(|case| member(case, "steps")).ok_or(NoPlace)?;
+        let before = &file.cases[*index].steps;
+        let list = cases.get(*index).and_then(|case| case.member("steps")).ok_or(NoPlace)?;
         let mut items = Vec::new();
-        for (old, action) in steps_after(&before, Some(edits)) {
+        for (old, action) in steps_after(before, Some(edits)) {
             let wanted = match old {
-                Some(old) if before[old] != action => {
+                Some(old) if before[old].action != action => {
                     let step = list.list().and_then(|steps| steps.get(old)).ok_or(NoPlace)?;
-                    let wanted = wanted_step(&before[old], &action, file.syntax);
+                    let wanted = wanted_step(&before[old].action, &action, file.syntax);
                     if extent == Extent::Steps || patch.attempt(step, &wanted).is_err() {
                         whole.push(whole_step(&patch, step, &write::step(&action, file.syntax), &file.text));
                     }
@@ -128,10 +127,6 @@ fn changes(file: &CaseFile, edits: &Edits, extent: Extent) -> Result<Vec<Change>
     let mut changes = patch.into_changes();
     changes.extend(whole);
     Ok(changes)
-}
-
-fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
-    node.table()?.iter().find(|member: &&Member| member.name == name).map(|member| &member.value)
 }
 
 /// How a step becomes another.

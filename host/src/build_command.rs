@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use millstream_build::{Built, Form, Request};
-use millstream_wasm::LoadError;
+use millstream_wasm::{LoadError, Runtime};
 
 use crate::app;
 use crate::cli::{BuildArgs, Exit, TestArgs};
@@ -58,11 +58,13 @@ fn build(request: &Request, out: &mut dyn Write, errors: &mut dyn Write) -> io::
     match millstream_build::build(request, &mut report) {
         Ok(built) => {
             let mut exit = Exit::Clean;
+            let is_to_be_asked = built.iter().any(|component| component.made_as == Form::Module);
+            let runtime = is_to_be_asked.then(app::plugin_runtime).and_then(Result::ok);
             for component in built {
                 let path = component.path.display();
                 let fresh = if component.is_new { "" } else { ", unchanged" };
                 writeln!(out, "{path} ({} bytes, {}{fresh})", component.bytes, component.digest)?;
-                if let Some(error) = names_nothing(&component) {
+                if let Some(error) = names_nothing(&component, runtime.as_ref()) {
                     writeln!(errors, "millstream: {path}: {error}")?;
                     exit = Exit::Usage;
                 }
@@ -78,9 +80,8 @@ fn build(request: &Request, out: &mut dyn Write, errors: &mut dyn Write) -> io::
 
 /// Why a component that was built can't be used, if that is because it names nothing that a node could use. A core module's compiler
 /// can't know that, and what the component exports looks as it should.
-fn names_nothing(component: &Built) -> Option<LoadError> {
-    let is_asked = component.made_as == Form::Module;
-    let runtime = is_asked.then(app::plugin_runtime)?.ok()?;
+fn names_nothing(component: &Built, runtime: Option<&Runtime>) -> Option<LoadError> {
+    let runtime = runtime.filter(|_| component.made_as == Form::Module)?;
     // Whatever else may be wrong with it, `millstream inspect` and `millstream check` tell.
     runtime.load_file(&component.path).err().filter(|error| matches!(error, LoadError::NoNames { .. }))
 }

@@ -76,8 +76,15 @@ fn compile_package(package: &Package, workspace: &Path, toolchain: &Toolchain) -
 
 /// Whether the crate `getrandom`, of any version, is among all that a plugin is compiled with.
 fn uses_getrandom(manifest: &Path) -> Result<bool> {
+    let tree = answer_of_cargo(&["tree", "--edges", "normal", "--prefix", "none", "--target", TARGET], manifest)?;
+    Ok(names_getrandom(&String::from_utf8_lossy(&tree)))
+}
+
+/// What cargo says of a manifest; its complaints are shown.
+fn answer_of_cargo(question: &[&str], manifest: &Path) -> Result<Vec<u8>> {
     let output = Command::new("cargo")
-        .args(["tree", "--edges", "normal", "--prefix", "none", "--target", TARGET, "--manifest-path"])
+        .args(question)
+        .arg("--manifest-path")
         .arg(manifest)
         .stderr(Stdio::inherit())
         .output()
@@ -85,7 +92,7 @@ fn uses_getrandom(manifest: &Path) -> Result<bool> {
     if !output.status.success() {
         return Err(Error::Cargo { path: manifest.to_owned() });
     }
-    Ok(names_getrandom(&String::from_utf8_lossy(&output.stdout)))
+    Ok(output.stdout)
 }
 
 /// Whether a tree of dependencies, one a line, names the crate.
@@ -96,14 +103,9 @@ fn names_getrandom(tree: &str) -> bool {
 /// The root of the workspace that a manifest belongs to, and the plugins that it stands for: its own package, or all
 /// members of its workspace.
 fn plugins_of(manifest: &Path) -> Result<(PathBuf, Vec<Package>)> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
-        .arg(manifest)
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| Error::Tool { tool: "cargo".to_owned(), error })?;
+    let answer = answer_of_cargo(&["metadata", "--no-deps", "--format-version", "1"], manifest)?;
     let failed = || Error::Cargo { path: manifest.to_owned() };
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|_| failed())?;
+    let metadata: Value = serde_json::from_slice(&answer).map_err(|_| failed())?;
     let workspace = metadata["workspace_root"].as_str().ok_or_else(failed)?;
     let packages = metadata["packages"].as_array().ok_or_else(failed)?;
     let own = std::fs::canonicalize(manifest).map_err(|_| failed())?;

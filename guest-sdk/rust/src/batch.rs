@@ -112,7 +112,7 @@ impl<'a> Iterator for Records<'a> {
         self.key_start = key_end;
         self.value_start = value_end;
         self.row += 1;
-        Some((row as u32, Record::new(key, value, timestamp).with_headers(headers)))
+        Some((row as u32, Record::new(key, value, timestamp).with_headers(headers).at_row(row as u32)))
     }
 }
 

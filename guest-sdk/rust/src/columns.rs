@@ -1,7 +1,7 @@
 //! Records in packed columns, in the making.
 
 use crate::headers::Headers;
-use crate::record::Record;
+use crate::record::{KEY_IS_OF_ROW, Record, VALUE_IS_OF_ROW};
 
 /// A batch that this side owns, laid out as in `wit/types.wit`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct OwnedColumns {
     pub value_ends: Vec<u8>,
     /// Each record's timestamp.
     pub timestamps: Vec<u8>,
-    /// One byte a record, or empty.
+    /// One byte a record, or empty: bits for what is null, and in what is forwarded for what is that of the row.
     pub nulls: Vec<u8>,
     /// Sparse headers.
     pub headers: Vec<u8>,
@@ -48,16 +48,22 @@ impl OwnedColumns {
         }
     }
 
-    /// Appends a record.
+    /// Appends a record. `of_row` says what of it the host has already, and takes no bytes.
     #[inline]
-    pub(crate) fn push(&mut self, record: &Record<'_>) {
+    pub(crate) fn push(&mut self, record: &Record<'_>, of_row: u8) {
         let index = self.len();
-        self.keys.extend_from_slice(record.key().unwrap_or_default());
+        let mut nulls = of_row;
+        if of_row & KEY_IS_OF_ROW == 0 {
+            self.keys.extend_from_slice(record.key().unwrap_or_default());
+            nulls |= u8::from(record.key().is_none());
+        }
         self.key_ends.extend_from_slice(&(self.keys.len() as u32).to_le_bytes());
-        self.values.extend_from_slice(record.value().unwrap_or_default());
+        if of_row & VALUE_IS_OF_ROW == 0 {
+            self.values.extend_from_slice(record.value().unwrap_or_default());
+            nulls |= u8::from(record.value().is_none()) << 1;
+        }
         self.value_ends.extend_from_slice(&(self.values.len() as u32).to_le_bytes());
         self.timestamps.extend_from_slice(&record.timestamp().to_le_bytes());
-        let nulls = u8::from(record.key().is_none()) | u8::from(record.value().is_none()) << 1;
         if nulls != 0 || !self.nulls.is_empty() {
             self.nulls.resize(index, 0);
             self.nulls.push(nulls);

@@ -38,7 +38,7 @@ impl Output {
     #[inline]
     pub(crate) fn push(&mut self, child: Option<u32>, record: &Record<'_>, row: Option<u32>) {
         let segment = self.segment(child);
-        segment.columns.push(record);
+        segment.columns.push(record, record.parts_of_row(row));
         if let Some(row) = row {
             segment.rows.extend_from_slice(&row.to_le_bytes());
         }

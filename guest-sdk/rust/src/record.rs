@@ -1,5 +1,7 @@
 //! One record, borrowed from its batch.
 
+use std::fmt;
+
 use crate::error::Result;
 use crate::headers::Headers;
 use crate::view::View;
@@ -7,19 +9,66 @@ use crate::{Error, Timestamp};
 
 /// A record. It borrows everything, so copying it copies no bytes; the `with_*` methods give a changed copy, and what
 /// they don't change is passed along: timestamp and headers too, as in Kafka Streams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub struct Record<'a> {
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     timestamp: Timestamp,
     headers: Headers<'a>,
+    origin: Origin,
 }
+
+/// What a record still has of a row of the batch: that need not be forwarded byte by byte.
+#[derive(Clone, Copy, Debug, Default)]
+struct Origin {
+    row: u32,
+    /// [`KEY_IS_OF_ROW`] and [`VALUE_IS_OF_ROW`].
+    parts: u8,
+}
+
+/// Bit of the column `nulls` of what is forwarded: the key is that of the row; see `wit/context.wit`.
+pub(crate) const KEY_IS_OF_ROW: u8 = 4;
+/// Bit of the column `nulls` of what is forwarded: the value is that of the row; see `wit/context.wit`.
+pub(crate) const VALUE_IS_OF_ROW: u8 = 8;
+
+impl Origin {
+    fn without(self, part: u8) -> Self {
+        Self { parts: self.parts & !part, ..self }
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, value, timestamp, headers, origin: _ } = self;
+        let mut text = f.debug_struct("Record");
+        text.field("key", key).field("value", value).field("timestamp", timestamp).field("headers", headers).finish()
+    }
+}
+
+impl PartialEq for Record<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |record: &Self| (record.key, record.value, record.timestamp);
+        of(self) == of(other) && self.headers == other.headers
+    }
+}
+
+impl Eq for Record<'_> {}
 
 impl<'a> Record<'a> {
     /// A record without headers. In `process`, prefer to derive it from the one that came in.
     #[must_use]
     pub fn new(key: Option<&'a [u8]>, value: Option<&'a [u8]>, timestamp: Timestamp) -> Self {
-        Self { key, value, timestamp, headers: Headers::default() }
+        Self { key, value, timestamp, headers: Headers::default(), origin: Origin::default() }
+    }
+
+    /// The record, marked as the one at `row` of the batch.
+    pub(crate) fn at_row(self, row: u32) -> Self {
+        Self { origin: Origin { row, parts: KEY_IS_OF_ROW | VALUE_IS_OF_ROW }, ..self }
+    }
+
+    /// Which parts are still those of `row`: [`KEY_IS_OF_ROW`], [`VALUE_IS_OF_ROW`].
+    pub(crate) fn parts_of_row(&self, row: Option<u32>) -> u8 {
+        if row == Some(self.origin.row) { self.origin.parts } else { 0 }
     }
 
     /// The key's bytes, if there is a key.
@@ -70,7 +119,7 @@ impl<'a> Record<'a> {
     where
         'a: 'b,
     {
-        Record { key: Some(key.as_ref()), ..self }
+        Record { key: Some(key.as_ref()), origin: self.origin.without(KEY_IS_OF_ROW), ..self }
     }
 
     /// The record with another value.
@@ -79,19 +128,19 @@ impl<'a> Record<'a> {
     where
         'a: 'b,
     {
-        Record { value: Some(value.as_ref()), ..self }
+        Record { value: Some(value.as_ref()), origin: self.origin.without(VALUE_IS_OF_ROW), ..self }
     }
 
     /// The record without a key.
     #[must_use]
     pub fn with_null_key(self) -> Self {
-        Self { key: None, ..self }
+        Self { key: None, origin: self.origin.without(KEY_IS_OF_ROW), ..self }
     }
 
     /// The record without a value: a tombstone.
     #[must_use]
     pub fn with_null_value(self) -> Self {
-        Self { value: None, ..self }
+        Self { value: None, origin: self.origin.without(VALUE_IS_OF_ROW), ..self }
     }
 
     /// The record with another timestamp; it must not be negative.

@@ -177,9 +177,9 @@ impl<P: Processor> TestProcessor<P> {
     pub fn process_batch(&mut self, records: &[Record<'_>]) -> Result<Vec<(u32, Error)>> {
         let mut columns = OwnedColumns::default();
         for record in records {
-            columns.push(record);
+            columns.push(record, 0);
         }
-        host::take_records(records.iter().map(Record::timestamp));
+        host::take_records(&columns);
         let failures = self.running().process(&columns);
         self.punctuate(PunctuationType::StreamTime)?;
         Ok(failures)

@@ -7,7 +7,7 @@ use crate::id::{Offset, TIMESTAMP_UNKNOWN, TaskId, Timestamp, TopicPartition};
 use crate::limits;
 use crate::processor::PunctuationType;
 use crate::punctuation::{PunctuationQueue, ScheduleError};
-use crate::record::{ColumnsError, PackedColumns, Record, RecordBatch};
+use crate::record::{ColumnsError, DerivedBatch, PackedColumns, Record, RecordBatch};
 use crate::store::Stores;
 use crate::topology::NodeIndex;
 
@@ -76,24 +76,25 @@ pub enum ForwardError {
     Phase(&'static str),
 }
 
-/// Records forwarded by one call, for each child.
+/// Records forwarded by one call, for each child. Keys and values that are those of the call's input are taken from it when the records are
+/// handed on.
 #[derive(Clone, Debug, Default)]
 pub struct Forwarded {
     /// For each child its records; in record order only for a single child, or where nobody can tell the difference.
-    pub by_child: Vec<RecordBatch>,
+    pub by_child: Vec<DerivedBatch>,
     /// The children of each record of `sequence_records`, when the order between children matters.
     pub sequence: Vec<Option<u32>>,
     /// All records in the order they were forwarded, when the order between children matters.
-    pub sequence_records: RecordBatch,
+    pub sequence_records: DerivedBatch,
 }
 
 impl Forwarded {
     fn byte_len(&self) -> usize {
-        self.by_child.iter().map(RecordBatch::byte_len).sum::<usize>() + self.sequence_records.byte_len()
+        self.by_child.iter().map(DerivedBatch::byte_len).sum::<usize>() + self.sequence_records.byte_len()
     }
 
     fn record_count(&self) -> usize {
-        self.by_child.iter().map(RecordBatch::len).sum::<usize>() + self.sequence.len()
+        self.by_child.iter().map(DerivedBatch::len).sum::<usize>() + self.sequence.len()
     }
 }
 
@@ -305,7 +306,7 @@ impl TaskContext {
         self.parents.clear();
         self.parents.extend((0..input.len()).map(|index| input.row(index)));
         debug_assert_eq!(self.forwarded.record_count(), 0, "what an earlier call forwarded was not taken");
-        self.forwarded.by_child.resize_with(children, RecordBatch::default);
+        self.forwarded.by_child.resize_with(children, DerivedBatch::default);
     }
 
     /// Exchanges what the call has forwarded with `empty`, whose memory serves the next call.

@@ -39,7 +39,8 @@ pub mod millstream {
                 /// For each record its timestamp, an s64 (8 bytes): milliseconds since the epoch, not negative.
                 pub timestamps: _rt::Vec<u8>,
                 /// For each record one byte: bit 0 (value 1) says that the key is null, bit 1 (value 2) that the value is null,
-                /// which is not the same as empty. The list may be empty when nothing in the batch is null.
+                /// which is not the same as empty. The list may be empty when nothing in the batch is null. Two more bits mean
+                /// something in batches that are forwarded only: see `context.forward`. Others are 0.
                 pub nulls: _rt::Vec<u8>,
                 /// The headers of those records that have some, in the order of the records; empty when none has. For each such
                 /// record: its index in the batch (u32), the length of its entry in bytes (u32), and the entry. An entry is,

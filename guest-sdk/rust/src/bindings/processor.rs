@@ -40,7 +40,8 @@ pub mod millstream {
                 /// For each record its timestamp, an s64 (8 bytes): milliseconds since the epoch, not negative.
                 pub timestamps: _rt::Vec<u8>,
                 /// For each record one byte: bit 0 (value 1) says that the key is null, bit 1 (value 2) that the value is null,
-                /// which is not the same as empty. The list may be empty when nothing in the batch is null.
+                /// which is not the same as empty. The list may be empty when nothing in the batch is null. Two more bits mean
+                /// something in batches that are forwarded only: see `context.forward`. Others are 0.
                 pub nulls: _rt::Vec<u8>,
                 /// The headers of those records that have some, in the order of the records; empty when none has. For each such
                 /// record: its index in the batch (u32), the length of its entry in bytes (u32), and the entry. An entry is,
@@ -83,7 +84,8 @@ pub mod millstream {
                 /// For each record its timestamp, an s64 (8 bytes): milliseconds since the epoch, not negative.
                 pub timestamps: &'a [u8],
                 /// For each record one byte: bit 0 (value 1) says that the key is null, bit 1 (value 2) that the value is null,
-                /// which is not the same as empty. The list may be empty when nothing in the batch is null.
+                /// which is not the same as empty. The list may be empty when nothing in the batch is null. Two more bits mean
+                /// something in batches that are forwarded only: see `context.forward`. Others are 0.
                 pub nulls: &'a [u8],
                 /// The headers of those records that have some, in the order of the records; empty when none has. For each such
                 /// record: its index in the batch (u32), the length of its entry in bytes (u32), and the entry. An entry is,
@@ -195,12 +197,17 @@ pub mod millstream {
             /// the metadata of the record further down. An empty list means that record `i` descends from row `i`. In a
             /// punctuation `rows` must be empty.
             ///
+            /// What a record has unchanged from its row need not be copied: bit 2 (value 4) of its byte in `nulls` says that its
+            /// key is the key of that row, null or not, and takes no bytes here; bit 3 (value 8) says the same of its value.
+            /// Timestamps and headers are always given. Records that are forwarded untouched, with both bits, are handed on
+            /// without a copy by the host when they are the whole batch. In a punctuation there is no row, so no such bit.
+            ///
             /// The records wait until the call into the guest returns; then the host hands them on, each child getting its
             /// records in the order in which they were forwarded. In a call with a single record, or a punctuation, the order
             /// is kept across children too, call of `forward` by call of `forward`.
             ///
             /// Nothing is returned and nothing can fail, except that the records and bytes forwarded in one call into the guest
-            /// are limited; past the limit the call traps. Cost: one copy of the columns. A processor without children may
+            /// are limited; past the limit the call fails. Cost: one copy of the columns. A processor without children may
             /// forward; the records go nowhere.
             #[allow(async_fn_in_trait)]
             pub fn forward(records: BatchParam<'_>, rows: &[u8]) -> () {

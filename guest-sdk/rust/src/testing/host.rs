@@ -6,13 +6,14 @@ use std::ops::Bound;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::Timestamp;
 use crate::columns::OwnedColumns;
 use crate::context::{Metadata, PunctuationType};
 use crate::host::{Entries, Stored, Values, end_at, start_at, timestamp_at};
 use crate::log::Level;
+use crate::record::{KEY_IS_OF_ROW, VALUE_IS_OF_ROW};
 use crate::stdio::Stream;
 use crate::store::Order;
+use crate::{Batch, Timestamp};
 
 /// How many entries a cursor returns at once; few, so that tests turn pages.
 const PAGE_ENTRIES: usize = 3;
@@ -33,6 +34,8 @@ struct Host {
     forwarded: Vec<(Option<u32>, OwnedColumns)>,
     schedules: Vec<Schedule>,
     next_id: u32,
+    /// The batch that is being processed.
+    input: OwnedColumns,
     /// The stream time at each record of the batch.
     stream_times: Vec<Timestamp>,
     stream_time: Timestamp,
@@ -73,12 +76,13 @@ pub(super) fn set_children(names: &[String]) {
     with(|host| host.children = names.to_vec());
 }
 
-pub(super) fn take_records(timestamps: impl Iterator<Item = Timestamp>) {
+pub(super) fn take_records(input: &OwnedColumns) {
     with(|host| {
         host.calls = 0;
         host.in_punctuation = false;
+        host.input.clone_from(input);
         host.stream_times.clear();
-        for timestamp in timestamps {
+        for timestamp in Batch::new(input).timestamps() {
             host.stream_time = host.stream_time.max(timestamp);
             host.stream_times.push(host.stream_time);
         }
@@ -150,8 +154,27 @@ pub(super) fn commits_requested() -> usize {
 pub(crate) fn forward(child: Option<u32>, columns: &OwnedColumns, rows: &[u8]) {
     called(|host| {
         assert!(rows.is_empty() || rows.len() == columns.len() * 4, "as many rows as records");
-        host.forwarded.push((child, columns.clone()));
+        let forwarded = with_what_is_of_rows(columns, rows, &host.input);
+        host.forwarded.push((child, forwarded));
     });
+}
+
+/// What is forwarded, with the keys and values that are those of rows of the input.
+fn with_what_is_of_rows(columns: &OwnedColumns, rows: &[u8], input: &OwnedColumns) -> OwnedColumns {
+    let input: Vec<_> = Batch::new(input).records().map(|(_, record)| record).collect();
+    let mut resolved = OwnedColumns::default();
+    for (index, mut record) in Batch::new(columns) {
+        let bits = columns.nulls.get(index as usize).copied().unwrap_or(0);
+        let row = if rows.is_empty() { index } else { end_at(rows, index as usize) } as usize;
+        if bits & KEY_IS_OF_ROW != 0 {
+            record = input[row].key().map_or(record.with_null_key(), |key| record.with_key(key));
+        }
+        if bits & VALUE_IS_OF_ROW != 0 {
+            record = input[row].value().map_or(record.with_null_value(), |value| record.with_value(value));
+        }
+        resolved.push(&record, 0);
+    }
+    resolved
 }
 
 pub(crate) fn child(name: &str) -> Option<u32> {

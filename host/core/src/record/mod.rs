@@ -3,11 +3,13 @@
 //! A batch owns a few flat buffers, whatever its number of records: nothing is allocated for a single record. The
 //! layout of each column is the one of `wit/types.wit`, so that a batch crosses into a plugin by memory copies.
 
+mod derived;
 mod headers;
 mod packed;
 
 use crate::id::Timestamp;
 
+pub use derived::{DerivedBatch, TooManyBytes};
 pub use headers::{Headers, pack_header};
 pub use packed::{ColumnsError, PackedColumns};
 
@@ -166,6 +168,12 @@ impl RecordBatch {
         Headers::from_packed(&self.headers[span.start as usize..span.end as usize])
     }
 
+    /// Whether any record has headers.
+    #[must_use]
+    pub fn has_headers(&self) -> bool {
+        !self.header_spans.is_empty()
+    }
+
     fn null_bits(&self, index: usize) -> u8 {
         self.nulls.get(index).copied().unwrap_or(0)
     }
@@ -247,7 +255,8 @@ impl RecordBatch {
         }
     }
 
-    /// Appends records given as columns by a plugin; all or nothing.
+    /// Appends records given as columns by a plugin; all or nothing. What they take from the call's input stays empty: see
+    /// [`DerivedBatch`].
     ///
     /// # Errors
     ///
@@ -260,9 +269,9 @@ impl RecordBatch {
         let timestamps = columns.timestamps.as_chunks::<8>().0;
         self.timestamps.extend(timestamps.iter().map(|bytes| i64::from_le_bytes(*bytes)));
         self.rows.extend((0..columns.len()).map(|index| columns.row(index)));
-        if !columns.nulls.is_empty() || !self.nulls.is_empty() {
+        if columns.has_nulls() || !self.nulls.is_empty() {
             self.nulls.resize(first, 0);
-            self.nulls.extend_from_slice(columns.nulls);
+            self.nulls.extend(columns.nulls.iter().map(|bits| bits & (KEY_IS_NULL | VALUE_IS_NULL)));
             self.nulls.resize(first + columns.len(), 0);
         }
         let mut rest = columns.headers;

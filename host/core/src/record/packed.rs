@@ -3,6 +3,7 @@
 use crate::id::Timestamp;
 
 use super::headers::{Headers, split_header_entry};
+use super::{KEY_IS_NULL, VALUE_IS_NULL};
 
 /// Columns as a plugin hands them over: every one bytes, the numbers little-endian. Nothing in them is trusted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,7 +18,7 @@ pub struct PackedColumns<'a> {
     pub value_ends: &'a [u8],
     /// Each record's timestamp, 8 bytes each.
     pub timestamps: &'a [u8],
-    /// One byte a record, or empty.
+    /// One byte a record, or empty: [`KEY_IS_NULL`], [`VALUE_IS_NULL`], [`Self::KEY_IS_OF_ROW`], [`Self::VALUE_IS_OF_ROW`].
     pub nulls: &'a [u8],
     /// Sparse headers, or empty.
     pub headers: &'a [u8],
@@ -61,6 +62,17 @@ pub enum ColumnsError {
         /// The number of input records.
         rows: usize,
     },
+    /// A record says of its key or value what can't be.
+    #[error(
+        "column `nulls` says {bits:#06b} of record {index}: a key or value is null, or that of the row, or has bytes of its own, and in a \
+             punctuation there is no row"
+    )]
+    Nulls {
+        /// The record.
+        index: usize,
+        /// What its byte says.
+        bits: u8,
+    },
     /// A record has a timestamp below zero.
     #[error("record {index} has the negative timestamp {timestamp}")]
     Timestamp {
@@ -72,6 +84,13 @@ pub enum ColumnsError {
 }
 
 impl PackedColumns<'_> {
+    /// Bit of `nulls`: the key is the one of the row that the record descends from, and takes no bytes.
+    pub const KEY_IS_OF_ROW: u8 = 4;
+    /// Bit of `nulls`: the value is the one of the row that the record descends from, and takes no bytes.
+    pub const VALUE_IS_OF_ROW: u8 = 8;
+    /// How far these bits are above those for nulls.
+    pub(super) const INHERITED_SHIFT: u32 = 2;
+
     /// The number of records.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -85,8 +104,27 @@ impl PackedColumns<'_> {
     }
 
     pub(super) fn row(&self, index: usize) -> u32 {
-        let named = self.rows.as_chunks::<4>().0.get(index).map(|bytes| u32::from_le_bytes(*bytes) as usize);
-        self.parents.get(named.unwrap_or(index)).copied().unwrap_or(0)
+        self.parents.get(self.input_index(index) as usize).copied().unwrap_or(0)
+    }
+
+    /// The index in the call's input of what the record at `index` descends from.
+    pub(super) fn input_index(&self, index: usize) -> u32 {
+        let named = self.rows.as_chunks::<4>().0.get(index);
+        named.map_or(index as u32, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// Whether a key or value is null.
+    pub(super) fn has_nulls(&self) -> bool {
+        self.all_bits() & (KEY_IS_NULL | VALUE_IS_NULL) != 0
+    }
+
+    /// Whether a key or value is that of the call's input.
+    pub(super) fn inherits(&self) -> bool {
+        self.all_bits() & (Self::KEY_IS_OF_ROW | Self::VALUE_IS_OF_ROW) != 0
+    }
+
+    fn all_bits(&self) -> u8 {
+        self.nulls.iter().fold(0, |all, bits| all | bits)
     }
 
     pub(super) fn check(&self) -> Result<(), ColumnsError> {
@@ -105,9 +143,32 @@ impl PackedColumns<'_> {
         }
         check_ends("key-ends", self.keys.len(), self.key_ends)?;
         check_ends("value-ends", self.values.len(), self.value_ends)?;
+        self.check_nulls()?;
         self.check_timestamps()?;
         self.check_rows()?;
         self.check_headers()
+    }
+
+    fn check_nulls(&self) -> Result<(), ColumnsError> {
+        const OF_ROW: u8 = PackedColumns::KEY_IS_OF_ROW | PackedColumns::VALUE_IS_OF_ROW;
+        if self.all_bits() & !(KEY_IS_NULL | VALUE_IS_NULL) == 0 {
+            return Ok(());
+        }
+        let ends = |ends: &[u8], index: usize| ends.as_chunks::<4>().0.get(index).copied().map(u32::from_le_bytes);
+        let is_empty = |column: &[u8], index: usize| {
+            let start = index.checked_sub(1).map_or(Some(0), |before| ends(column, before));
+            ends(column, index) == start
+        };
+        for (index, &bits) in self.nulls.iter().enumerate() {
+            let both = (bits & OF_ROW) >> Self::INHERITED_SHIFT & bits;
+            let has_row = bits & OF_ROW == 0 || !self.parents.is_empty();
+            let key_fits = bits & Self::KEY_IS_OF_ROW == 0 || is_empty(self.key_ends, index);
+            let value_fits = bits & Self::VALUE_IS_OF_ROW == 0 || is_empty(self.value_ends, index);
+            if both != 0 || bits >= 16 || !has_row || !key_fits || !value_fits {
+                return Err(ColumnsError::Nulls { index, bits });
+            }
+        }
+        Ok(())
     }
 
     fn check_timestamps(&self) -> Result<(), ColumnsError> {

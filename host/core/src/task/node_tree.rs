@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::context::{ContextSlot, Forwarded, Phase};
+use crate::context::{ContextSlot, ForwardError, Forwarded, Phase};
 use crate::error::{Error, FailureCause, ProcessorFailure};
 use crate::id::{NodeName, TaskId, Timestamp, TopicName};
+use crate::limits;
 use crate::operator::{Count, DropNullKeys, Filter, Merge, SelectKey};
 use crate::processor::{PluginFactory, Processor, PunctuationType, Reaction, RecordFailure};
-use crate::record::RecordBatch;
+use crate::record::{RecordBatch, TooManyBytes};
 use crate::record_collector::RecordCollector;
 use crate::topology::{Node, NodeIndex, NodeKind, Operation, SinkTopic, SubTopology, Topology};
 
@@ -64,6 +65,8 @@ struct TreeNode {
     forwarded: Forwarded,
     /// Memory for one record at a time.
     single: RecordBatch,
+    /// Memory for forwarded records together with what they take from the input.
+    resolved: RecordBatch,
 }
 
 /// See the file's documentation.
@@ -94,8 +97,15 @@ impl NodeTree {
             let node = topology.node(*index);
             let kind = make_node(node, sub_topology, task, plugins).map_err(|failure| (*index, failure))?;
             let children = node.children.iter().map(|child| places[child]).collect();
-            let (forwarded, single) = (Forwarded::default(), RecordBatch::default());
-            nodes.push(TreeNode { index: *index, name: node.name.clone(), kind, children, forwarded, single });
+            nodes.push(TreeNode {
+                index: *index,
+                name: node.name.clone(),
+                kind,
+                children,
+                forwarded: Forwarded::default(),
+                single: RecordBatch::default(),
+                resolved: RecordBatch::default(),
+            });
         }
         Ok(Self { nodes, places, left_out: Vec::new(), topic_names: BTreeMap::new() })
     }
@@ -230,7 +240,7 @@ impl NodeTree {
         // What a punctuation forwards is handed on in its order: it may reach nodes that share stores.
         context.enter(node, Phase::Punctuate, children.len(), true, &RecordBatch::default());
         processor.punctuate(id, kind, timestamp, context).map_err(|failure| failed(node, None, failure))?;
-        self.deliver_forwarded(place, true, context, collector)
+        self.deliver_forwarded(place, true, &RecordBatch::default(), context, collector)
     }
 
     fn deliver_to_children(
@@ -273,7 +283,7 @@ impl NodeTree {
                     failed(index, row.map(|at| batch.row(at as usize)), failure)
                 })?;
                 let stop = self.note_failures(index, batch, failures)?;
-                self.deliver_forwarded(place, sequenced, context, collector)?;
+                self.deliver_forwarded(place, sequenced, batch, context, collector)?;
                 stop.map_or(Ok(()), Err)
             }
         }
@@ -310,21 +320,26 @@ impl NodeTree {
         &mut self,
         place: usize,
         sequenced: bool,
+        input: &RecordBatch,
         context: &mut ContextSlot,
         collector: &mut RecordCollector,
     ) -> Result<(), TreeFailure> {
         let mut forwarded = std::mem::take(&mut self.nodes[place].forwarded);
         context.swap_forwarded(&mut forwarded);
         if sequenced {
-            self.deliver_sequence(place, &forwarded, context, collector)?;
+            self.deliver_sequence(place, &forwarded, input, context, collector)?;
             forwarded.sequence.clear();
             forwarded.sequence_records.clear();
         } else {
-            for (position, batch) in forwarded.by_child.iter_mut().enumerate() {
+            let mut memory = std::mem::take(&mut self.nodes[place].resolved);
+            for (position, derived) in forwarded.by_child.iter_mut().enumerate() {
                 let child = self.nodes[place].children[position];
+                let batch =
+                    derived.resolve(input, &mut memory).map_err(|TooManyBytes| too_much(self.nodes[place].index))?;
                 self.deliver(child, false, batch, context, collector)?;
-                batch.clear();
+                derived.clear();
             }
+            self.nodes[place].resolved = memory;
         }
         self.nodes[place].forwarded = forwarded;
         Ok(())
@@ -334,13 +349,19 @@ impl NodeTree {
         &mut self,
         place: usize,
         forwarded: &Forwarded,
+        input: &RecordBatch,
         context: &mut ContextSlot,
         collector: &mut RecordCollector,
     ) -> Result<(), TreeFailure> {
         let mut single = std::mem::take(&mut self.nodes[place].single);
+        let mut bytes = 0;
         for (index, child) in forwarded.sequence.iter().enumerate() {
             single.clear();
-            single.push_range(&forwarded.sequence_records, index..index + 1);
+            forwarded.sequence_records.resolve_one(index, input, &mut single);
+            bytes += single.byte_len();
+            if bytes > limits::FORWARD_BYTES_MAX {
+                return Err(too_much(self.nodes[place].index));
+            }
             match child {
                 None => self.deliver_to_children(place, true, &single, context, collector)?,
                 Some(position) => {
@@ -409,6 +430,11 @@ fn is_topic_name(name: &[u8]) -> bool {
 
 fn failed(node: NodeIndex, row: Option<u32>, failure: ProcessorFailure) -> TreeFailure {
     TreeFailure::Processor { node, row, failure }
+}
+
+/// A call has forwarded more than is allowed, as was found when it was put together.
+fn too_much(node: NodeIndex) -> TreeFailure {
+    failed(node, None, ProcessorFailure::native(FailureCause::Limit, ForwardError::TooMuch.to_string()))
 }
 
 fn make_node(

@@ -122,6 +122,8 @@ pub struct Stage {
     pub processor: WasmProcessor,
     pub slot: ContextSlot,
     children: Vec<String>,
+    /// What was forwarded and not taken yet, to each child.
+    forwarded: BTreeMap<String, Vec<Row>>,
 }
 
 impl Stage {
@@ -151,7 +153,7 @@ impl Stage {
         };
         let processor =
             WasmProcessor::new(component, &setting.limits, setup).expect("the component can be instantiated");
-        Self { processor, slot: ContextSlot::new(context), children }
+        Self { processor, slot: ContextSlot::new(context), children, forwarded: BTreeMap::new() }
     }
 
     /// A task whose processor has begun.
@@ -188,7 +190,9 @@ impl Stage {
             context.stream_time = context.stream_time.max(row.timestamp);
             context.run.stream_times.push(context.stream_time);
         }
-        self.processor.process(&batch, &mut self.slot)
+        let answer = self.processor.process(&batch, &mut self.slot);
+        self.collect_forwarded(&batch, answer.is_ok());
+        answer
     }
 
     /// Fires what is due at `now`.
@@ -196,28 +200,41 @@ impl Stage {
         let mut due = Vec::new();
         self.slot.punctuations.take_due(kind, now, &mut due);
         for due in &due {
-            self.enter(Phase::Punctuate, &RecordBatch::new());
-            self.processor.punctuate(due.id, kind, now, &mut self.slot)?;
+            let none = RecordBatch::new();
+            self.enter(Phase::Punctuate, &none);
+            let answer = self.processor.punctuate(due.id, kind, now, &mut self.slot);
+            self.collect_forwarded(&none, answer.is_ok());
+            answer?;
         }
         Ok(due.len())
     }
 
-    /// What was forwarded since the last call, to each child.
-    pub fn take_forwarded(&mut self) -> BTreeMap<String, Vec<Row>> {
+    /// Takes over what a call with `input` has forwarded; of one that failed nothing.
+    fn collect_forwarded(&mut self, input: &RecordBatch, is_wanted: bool) {
         let mut forwarded = Forwarded::default();
         self.slot.swap_forwarded(&mut forwarded);
-        let mut found: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-        for (child, batch) in self.children.iter().zip(&forwarded.by_child) {
-            found.entry(child.clone()).or_default().extend(batch.iter().map(Row::of));
+        if !is_wanted {
+            return;
         }
-        for (child, record) in forwarded.sequence.iter().zip(forwarded.sequence_records.iter()) {
-            for (index, name) in self.children.iter().enumerate() {
-                if child.is_none_or(|child| child as usize == index) {
-                    found.entry(name.clone()).or_default().push(Row::of(record));
+        let mut memory = RecordBatch::new();
+        for (child, batch) in self.children.iter().zip(&forwarded.by_child) {
+            let records = batch.resolve(input, &mut memory).expect("not too much");
+            self.forwarded.entry(child.clone()).or_default().extend(records.iter().map(Row::of));
+        }
+        for (index, child) in forwarded.sequence.iter().enumerate() {
+            memory.clear();
+            forwarded.sequence_records.resolve_one(index, input, &mut memory);
+            for (place, name) in self.children.iter().enumerate() {
+                if child.is_none_or(|child| child as usize == place) {
+                    self.forwarded.entry(name.clone()).or_default().extend(memory.iter().map(Row::of));
                 }
             }
         }
-        found
+    }
+
+    /// What was forwarded since the last call, to each child.
+    pub fn take_forwarded(&mut self) -> BTreeMap<String, Vec<Row>> {
+        std::mem::take(&mut self.forwarded)
     }
 
     /// What was forwarded to the only child.

@@ -7,7 +7,8 @@ import (
 	"millstream.dev/go/internal/host"
 )
 
-// Batch is a batch of records as it came from the host, in packed columns; see wit/types.wit.
+// Batch is a batch of records as it came from the host, in packed columns; see wit/types.wit. The columns must not be
+// changed; see Record.
 type Batch struct {
 	columns host.Batch
 	// The row whose headers were looked for last, and where its entry in the headers column is, or the next one.

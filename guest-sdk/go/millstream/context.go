@@ -174,6 +174,7 @@ func (c *Context) openStore(name string) (*KeyValueStore, error) {
 func (c *Context) beginBatch(batch *Batch) {
 	c.failures = c.failures[:0]
 	c.output.sequenced = batch.Len() == 1
+	c.output.input = &batch.columns
 	for _, store := range c.stores {
 		store.beginBatch(batch)
 	}
@@ -202,6 +203,7 @@ func (c *Context) end() {
 		store.cache.end()
 	}
 	c.output.handOver(c.host)
+	c.output.input = nil
 	c.row = noRow
 }
 

@@ -21,25 +21,46 @@ type segment struct {
 
 func (s *segment) len() int { return len(s.columns.Timestamps) }
 
-// push appends a record that descends from a row.
-func (s *segment) push(record *Record, row uint32) {
+// push appends a record that descends from a row, and has of it what ofRow says: host.KeyOfRow, host.ValueOfRow.
+func (s *segment) push(record *Record, row uint32, ofRow byte) {
 	c := &s.columns
-	keys, values, length := len(c.Keys)+len(record.Key), len(c.Values)+len(record.Value), len(c.Timestamps)
+	keys, values, length := len(c.Keys), len(c.Values), len(c.Timestamps)
+	nulls := ofRow
+	if ofRow&host.KeyOfRow == 0 {
+		keys += len(record.Key)
+		if record.Key == nil {
+			nulls |= host.NullKey
+		}
+	}
+	if ofRow&host.ValueOfRow == 0 {
+		values += len(record.Value)
+		if record.Value == nil {
+			nulls |= host.NullValue
+		}
+	}
 	if keys > cap(c.Keys) || values > cap(c.Values) || length == cap(c.Timestamps) || length == cap(c.KeyEnds) ||
-		length == cap(c.ValueEnds) || length >= cap(s.rows) {
+		length == cap(c.ValueEnds) || length >= cap(s.rows) || length >= cap(c.Nulls) {
 		s.grow(keys, values, length+1)
 	}
 	// In place: to append would be a call for each column.
-	copyBytes(c.Keys[:keys][len(c.Keys):], record.Key)
-	c.Keys = c.Keys[:keys]
-	copyBytes(c.Values[:values][len(c.Values):], record.Value)
-	c.Values = c.Values[:values]
+	if keys > len(c.Keys) {
+		copyBytes(c.Keys[:keys][len(c.Keys):], record.Key)
+		c.Keys = c.Keys[:keys]
+	}
+	if values > len(c.Values) {
+		copyBytes(c.Values[:values][len(c.Values):], record.Value)
+		c.Values = c.Values[:values]
+	}
 	c.KeyEnds = c.KeyEnds[:length+1]
 	c.KeyEnds[length] = uint32(keys)
 	c.ValueEnds = c.ValueEnds[:length+1]
 	c.ValueEnds[length] = uint32(values)
-	if record.Key == nil || record.Value == nil || len(c.Nulls) > 0 {
-		s.pushNulls(record)
+	if nulls != 0 || len(c.Nulls) > 0 {
+		if len(c.Nulls) < length {
+			s.padNulls()
+		}
+		c.Nulls = c.Nulls[:length+1]
+		c.Nulls[length] = nulls
 	}
 	if len(record.Headers.packed) > 0 {
 		c.Headers = appendHeaders(c.Headers, length, record.Headers)
@@ -60,6 +81,7 @@ func (s *segment) grow(keys, values, length int) {
 	c.KeyEnds = slices.Grow(c.KeyEnds, length-len(c.KeyEnds))
 	c.ValueEnds = slices.Grow(c.ValueEnds, length-len(c.ValueEnds))
 	c.Timestamps = slices.Grow(c.Timestamps, length-len(c.Timestamps))
+	c.Nulls = slices.Grow(c.Nulls, length-len(c.Nulls))
 	s.rows = slices.Grow(s.rows, length-len(s.rows))
 }
 
@@ -97,19 +119,11 @@ func appendHeaders(column []byte, index int, headers Headers) []byte {
 	return append(column, headers.packed...)
 }
 
-func (s *segment) pushNulls(record *Record) {
-	c := &s.columns
-	for len(c.Nulls) < len(c.Timestamps) {
+// padNulls says of the records so far that nothing of them is null.
+func (s *segment) padNulls() {
+	for c := &s.columns; len(c.Nulls) < len(c.Timestamps); {
 		c.Nulls = append(c.Nulls, 0)
 	}
-	nulls := byte(0)
-	if record.Key == nil {
-		nulls |= host.NullKey
-	}
-	if record.Value == nil {
-		nulls |= host.NullValue
-	}
-	c.Nulls = append(c.Nulls, nulls)
 }
 
 // truncate removes the records from length on, and keeps the memory.
@@ -146,6 +160,8 @@ type output struct {
 	sequenced bool
 	// About how many bytes it holds.
 	bytes int
+	// The columns of the call's batch; nil outside of one.
+	input *host.Batch
 }
 
 // noRow is the row of what is forwarded in a punctuation.
@@ -155,8 +171,46 @@ func (o *output) push(child int, record *Record, row uint32) {
 	if o.last >= o.used || o.segments[o.last].child != child {
 		o.last = o.find(child)
 	}
-	o.bytes += len(record.Key) + len(record.Value) + len(record.Headers.packed)
-	o.segments[o.last].push(record, row)
+	ofRow := byte(0)
+	if o.input != nil && row != noRow {
+		ofRow = partsOfRow(record, o.input, row)
+	}
+	o.bytes += len(record.Headers.packed)
+	if ofRow&host.KeyOfRow == 0 {
+		o.bytes += len(record.Key)
+	}
+	if ofRow&host.ValueOfRow == 0 {
+		o.bytes += len(record.Value)
+	}
+	o.segments[o.last].push(record, row, ofRow)
+}
+
+// partsOfRow says what a record still has of a row: host.KeyOfRow, host.ValueOfRow. Those need not be copied. It has a part
+// when that is the very bytes of the row, not only equal ones: they don't change during the call; see Record.
+func partsOfRow(record *Record, of *host.Batch, row uint32) byte {
+	keyStart, valueStart := uint32(0), uint32(0)
+	if row > 0 {
+		keyStart, valueStart = of.KeyEnds[row-1], of.ValueEnds[row-1]
+	}
+	parts, nulls := byte(0), byte(0)
+	if len(of.Nulls) > 0 {
+		nulls = of.Nulls[row]
+	}
+	if isPlace(record.Key, of.Keys, keyStart, of.KeyEnds[row], nulls&host.NullKey != 0) {
+		parts |= host.KeyOfRow
+	}
+	if isPlace(record.Value, of.Values, valueStart, of.ValueEnds[row], nulls&host.NullValue != 0) {
+		parts |= host.ValueOfRow
+	}
+	return parts
+}
+
+// isPlace says whether bytes are those at a place of a column, or both are null, or both empty.
+func isPlace(bytes, column []byte, start, end uint32, isNull bool) bool {
+	if len(bytes) != int(end-start) || (bytes == nil) != isNull {
+		return false
+	}
+	return start == end || unsafe.Pointer(unsafe.SliceData(bytes)) == unsafe.Add(unsafe.Pointer(unsafe.SliceData(column)), start)
 }
 
 // find is the segment for a child; it opens one where there is none.

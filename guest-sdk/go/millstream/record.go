@@ -4,6 +4,8 @@ package millstream
 // headers too, as in Kafka Streams.
 //
 // A record that came in, and its bytes, live as long as the call that brought it: copy what is to be kept (bytes.Clone).
+// Its bytes must not be changed in place: the host has them too, and a key or a value that is forwarded as it came is not
+// copied to it.
 type Record struct {
 	// Key is nil if there is no key.
 	Key Key

@@ -24,6 +24,10 @@ type standIn struct {
 	forwarded []forwardCall
 	schedules []schedule
 	nextID    uint32
+	// The batch that is processed.
+	input host.Batch
+	// The bytes of keys and values that came with what was forwarded of it.
+	copiedBytes int
 	// The stream time at each record of the batch.
 	streamTimes   []int64
 	streamTime    int64
@@ -78,11 +82,53 @@ func (h *standIn) Forward(child int, batch *host.Batch, rows []uint32) {
 	if len(rows) != 0 && len(rows) != len(batch.Timestamps) {
 		panic("there must be as many rows as records")
 	}
-	h.forwarded = append(h.forwarded, forwardCall{child, host.Batch{
+	h.copiedBytes += len(batch.Keys) + len(batch.Values)
+	h.forwarded = append(h.forwarded, forwardCall{child, h.whole(batch, rows)})
+}
+
+// whole is what is forwarded, with the keys and values that are those of rows of the input.
+func (h *standIn) whole(batch *host.Batch, rows []uint32) host.Batch {
+	whole := cloned(batch)
+	if len(batch.Nulls) == 0 {
+		return whole
+	}
+	whole.Keys, whole.Values = []byte{}, []byte{}
+	for index, bits := range batch.Nulls {
+		key, value := partAt(batch.Keys, batch.KeyEnds, index), partAt(batch.Values, batch.ValueEnds, index)
+		ofRow := bits & (host.KeyOfRow | host.ValueOfRow)
+		if ofRow>>2&bits != 0 || bits >= 16 || (ofRow != 0 && len(rows) == 0) ||
+			(ofRow&host.KeyOfRow != 0 && len(key) > 0) || (ofRow&host.ValueOfRow != 0 && len(value) > 0) {
+			panic("what is forwarded can't be read")
+		}
+		if ofRow&host.KeyOfRow != 0 {
+			key = partAt(h.input.Keys, h.input.KeyEnds, int(rows[index]))
+			bits |= h.input.Nulls[rows[index]] & host.NullKey
+		}
+		if ofRow&host.ValueOfRow != 0 {
+			value = partAt(h.input.Values, h.input.ValueEnds, int(rows[index]))
+			bits |= h.input.Nulls[rows[index]] & host.NullValue
+		}
+		whole.Keys, whole.Values = append(whole.Keys, key...), append(whole.Values, value...)
+		whole.KeyEnds[index], whole.ValueEnds[index] = uint32(len(whole.Keys)), uint32(len(whole.Values))
+		whole.Nulls[index] = bits &^ ofRow
+	}
+	return whole
+}
+
+// partAt is the key or the value at an index of its column.
+func partAt(column []byte, ends []uint32, index int) []byte {
+	if index == 0 {
+		return column[:ends[0]]
+	}
+	return column[ends[index-1]:ends[index]]
+}
+
+func cloned(batch *host.Batch) host.Batch {
+	return host.Batch{
 		Keys: slices.Clone(batch.Keys), KeyEnds: slices.Clone(batch.KeyEnds),
 		Values: slices.Clone(batch.Values), ValueEnds: slices.Clone(batch.ValueEnds),
 		Timestamps: slices.Clone(batch.Timestamps), Nulls: slices.Clone(batch.Nulls), Headers: slices.Clone(batch.Headers),
-	}})
+	}
 }
 
 func (h *standIn) Child(name string) (index uint32, found bool) {

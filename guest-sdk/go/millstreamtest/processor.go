@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -130,6 +131,7 @@ func (p *Processor) Process(record millstream.Record) error {
 // failed; the error is a punctuator's.
 func (p *Processor) ProcessBatch(records ...millstream.Record) ([]Failure, error) {
 	columns := columnsOf(records)
+	p.host.input, p.host.copiedBytes = cloned(&columns), 0
 	p.host.calls, p.host.inPunctuation, p.host.streamTimes = 0, false, nil
 	for _, record := range records {
 		p.host.streamTime = max(p.host.streamTime, record.Timestamp)
@@ -141,6 +143,9 @@ func (p *Processor) ProcessBatch(records ...millstream.Record) ([]Failure, error
 			failures = append(failures, Failure{int(failure.Row), failure.Err})
 		}
 	})
+	if !reflect.DeepEqual(columns, p.host.input) {
+		panic("the bytes of a record were changed in place: forward a changed copy of it")
+	}
 	return failures, p.punctuate(streamTime)
 }
 

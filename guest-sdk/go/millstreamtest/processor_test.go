@@ -3,6 +3,7 @@
 package millstreamtest_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -378,4 +379,122 @@ func TestALargeBatchIsHandedOverInParts(t *testing.T) {
 	if len(forwarded) != 60_000 || string(forwarded[59_999].Value) != "v" || string(forwarded[59_998].Value) != "none" {
 		t.Errorf("%d records", len(forwarded))
 	}
+}
+
+// reforward forwards as the value's first word says; `other` and `kept` are of other rows.
+func reforward(kept *millstream.Record) millstream.ProcessorFunc {
+	return func(record *millstream.Record, context *millstream.Context) error {
+		switch word, _, _ := strings.Cut(string(record.Value), " "); word {
+		case "key":
+			context.Forward(record.WithKey([]byte("new")))
+		case "value":
+			context.Forward(record.WithValue([]byte("new")))
+		case "no-key":
+			record.Key = nil
+			context.Forward(record)
+		case "no-value":
+			context.Forward(record.WithValue(nil))
+		case "equal":
+			context.Forward(&millstream.Record{Key: bytes.Clone(record.Key), Value: bytes.Clone(record.Value)})
+		case "part":
+			context.Forward(record.WithValue(record.Value[:4]).WithKey(record.Key[1:]))
+		case "swapped":
+			context.Forward(&millstream.Record{Key: millstream.Key(record.Value), Value: millstream.Value(record.Key)})
+		case "keep":
+			*kept = *record
+		case "kept":
+			context.Forward(kept)
+		default:
+			context.Forward(record.WithTimestamp(9))
+		}
+		return nil
+	}
+}
+
+func TestWhatIsForwardedAsItCameIsNotCopied(t *testing.T) {
+	cases := []struct {
+		key, value, wantKey, wantValue []byte
+		copied                         int
+	}{
+		{[]byte("k"), []byte("as it came"), []byte("k"), []byte("as it came"), 0},
+		{nil, []byte("x"), nil, []byte("x"), 0},
+		{[]byte("k"), nil, []byte("k"), nil, 0},
+		{nil, nil, nil, nil, 0},
+		{[]byte{}, []byte{}, []byte{}, []byte{}, 0},
+		{[]byte("k"), []byte("key"), []byte("new"), []byte("key"), 3},
+		{nil, []byte("key"), []byte("new"), []byte("key"), 3},
+		{[]byte("k"), []byte("value"), []byte("k"), []byte("new"), 3},
+		{[]byte("k"), []byte("no-key"), nil, []byte("no-key"), 0},
+		{[]byte{}, []byte("no-key"), nil, []byte("no-key"), 0},
+		{[]byte("k"), []byte("no-value"), []byte("k"), nil, 0},
+		{[]byte("k"), []byte("equal"), []byte("k"), []byte("equal"), 6},
+		{[]byte("kk"), []byte("part"), []byte("k"), []byte("part"), 1},
+		{[]byte("kk"), []byte("part of it"), []byte("k"), []byte("part"), 5},
+		{[]byte("k"), []byte("swapped"), []byte("swapped"), []byte("k"), 8},
+	}
+	// Each alone, then all in one batch.
+	begin := func() *millstreamtest.Processor { return millstreamtest.NewFunc(reforward(nil)).Begin(t) }
+	all, together := []millstream.Record{}, begin()
+	copied := 0
+	for _, c := range cases {
+		record, alone := millstream.Record{Key: c.key, Value: c.value, Timestamp: 5}, begin()
+		if err := alone.Process(record); err != nil {
+			t.Fatal(err)
+		}
+		if alone.CopiedBytes() != c.copied {
+			t.Errorf("%q: %d bytes were copied, not %d", c.value, alone.CopiedBytes(), c.copied)
+		}
+		all, copied = append(all, record), copied+c.copied
+	}
+	if _, err := together.ProcessBatch(all...); err != nil {
+		t.Fatal(err)
+	}
+	if together.CopiedBytes() != copied {
+		t.Errorf("in a batch %d bytes were copied, not %d", together.CopiedBytes(), copied)
+	}
+	for index, forwarded := range together.TakeForwarded() {
+		c := cases[index]
+		if !reflect.DeepEqual([]byte(forwarded.Key), c.wantKey) || !reflect.DeepEqual([]byte(forwarded.Value), c.wantValue) {
+			t.Errorf("%q: %q %q", c.value, forwarded.Key, forwarded.Value)
+		}
+	}
+}
+
+func TestRecordsOfOtherRowsAndOfNoneAreCopied(t *testing.T) {
+	kept := &millstream.Record{}
+	test := millstreamtest.New(func(setup *millstream.Setup) (millstream.Processor, error) {
+		_, err := setup.Schedule(time.Second, millstream.WallClockTime, func(_ int64, context *millstream.Context) error {
+			context.Forward(kept)
+			return nil
+		})
+		return reforward(kept), err
+	}).Begin(t)
+	if _, err := test.ProcessBatch(record("first", "keep"), record("same", "kept"), record("same", "as it came")); err != nil {
+		t.Fatal(err)
+	}
+	if test.CopiedBytes() != len("first")+len("keep") {
+		t.Error(test.CopiedBytes())
+	}
+	if err := test.Process(record("later", "kept")); err != nil || test.CopiedBytes() != len("first")+len("keep") {
+		t.Error(err, test.CopiedBytes())
+	}
+	if err := test.AdvanceWallClockTime(time.Second); err != nil {
+		t.Error(err)
+	}
+	if got := values(test); !slices.Equal(got, []string{"keep", "as it came", "keep", "keep"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAChangeInPlaceIsFound(t *testing.T) {
+	test := millstreamtest.NewFunc(func(record *millstream.Record, context *millstream.Context) error {
+		record.Value[0] = 'x'
+		return nil
+	}).Begin(t)
+	defer func() {
+		if reason := recover(); !strings.Contains(fmt.Sprint(reason), "changed in place") {
+			t.Error(reason)
+		}
+	}()
+	_ = test.Process(record("k", "v"))
 }

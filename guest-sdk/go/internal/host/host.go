@@ -18,6 +18,9 @@ type Batch struct {
 const (
 	NullKey   = 1
 	NullValue = 2
+	// In what is forwarded: the key, or the value, is that of the row, and takes no bytes; see wit/context.wit.
+	KeyOfRow   = 4
+	ValueOfRow = 8
 )
 
 // Values are values in columns, as in wit/state.wit.

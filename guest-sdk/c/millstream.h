@@ -114,7 +114,8 @@ ms_headers ms_headers_with(ms_context *context, ms_headers headers, const char *
 ms_headers ms_headers_without(ms_context *context, ms_headers headers, const char *key);
 
 /* A record. To forward it changed, change a copy: what isn't changed is passed along, timestamp and headers too, as in
- * Kafka Streams. */
+ * Kafka Streams. The bytes of one that came in must not be written to, by no cast: the host has them too, and a key or a
+ * value that is forwarded as it came is not copied to it. */
 typedef struct ms_record {
     ms_bytes key;
     ms_bytes value;

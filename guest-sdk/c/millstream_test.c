@@ -42,6 +42,9 @@ struct ms_test {
     struct test_cursor cursors[CURSORS_MAX];
     ms_buffer schedules, forwarded;
     uint32_t last_id;
+    /* The batch that is processed, and the bytes of keys and values that came with what was forwarded of it. */
+    ms_batch input;
+    size_t copied_bytes;
     /* The stream time at each record of the batch. */
     int64_t *stream_times;
     size_t records;
@@ -256,7 +259,27 @@ uint64_t ms_import_approximate_entries(uint32_t store) {
 
 /* === The context === */
 
-static void forwarded(uint32_t child, const ms_columns_ *columns) {
+/* Gives a record that was forwarded what it has of its row. */
+static void take_parts_of_row(ms_record *record, int bits, ms_list_ rows, size_t index) {
+    int of_row = bits & (MS_KEY_OF_ROW | MS_VALUE_OF_ROW);
+    if (((of_row >> 2) & bits) != 0 || bits >= 16 || (of_row != 0 && rows.length == 0) ||
+        ((of_row & MS_KEY_OF_ROW) && record->key.length > 0) || ((of_row & MS_VALUE_OF_ROW) && record->value.length > 0)) {
+        fprintf(stderr, "what is forwarded can't be read\n");
+        abort();
+    }
+    if (of_row == 0) {
+        return;
+    }
+    ms_record origin = ms_batch_key_and_value(&current->input, ms_number_at(rows.data, index));
+    if (of_row & MS_KEY_OF_ROW) {
+        record->key = origin.key;
+    }
+    if (of_row & MS_VALUE_OF_ROW) {
+        record->value = origin.value;
+    }
+}
+
+static void forwarded(uint32_t child, const ms_columns_ *columns, ms_list_ rows) {
     ms_columns_ kept = {
         keep_column(columns->keys.data, columns->keys.length),
         keep_column(columns->key_ends.data, columns->key_ends.length),
@@ -268,8 +291,10 @@ static void forwarded(uint32_t child, const ms_columns_ *columns) {
     };
     ms_batch batch = ms_batch_of(&kept);
     current->calls++;
-    for (size_t row = 0; row < batch.length; row++) {
-        ms_forwarded one = {child == MS_ALL_CHILDREN ? NULL : current->children[child], ms_batch_record(&batch, row)};
+    current->copied_bytes += kept.keys.length + kept.values.length;
+    for (size_t index = 0; index < batch.length; index++) {
+        ms_forwarded one = {child == MS_ALL_CHILDREN ? NULL : current->children[child], ms_batch_record(&batch, index)};
+        take_parts_of_row(&one.record, batch.nulls == NULL ? 0 : batch.nulls[index], rows, index);
         ms_push(&current->forwarded, &one, sizeof one);
     }
 }
@@ -278,17 +303,19 @@ void ms_import_forward(const void *keys, size_t keys_length, const void *key_end
                        const void *values, size_t values_length, const void *value_ends, size_t value_ends_length,
                        const void *timestamps, size_t timestamps_length, const void *nulls, size_t nulls_length,
                        const void *headers, size_t headers_length, const void *rows, size_t rows_length) {
-    (void)rows, (void)rows_length;
     forwarded(MS_ALL_CHILDREN, &(ms_columns_){{keys, keys_length},
                                               {key_ends, key_ends_length},
                                               {values, values_length},
                                               {value_ends, value_ends_length},
                                               {timestamps, timestamps_length},
                                               {nulls, nulls_length},
-                                              {headers, headers_length}});
+                                              {headers, headers_length}},
+              (ms_list_){rows, rows_length});
 }
 
-void ms_import_forward_to(const ms_forward_to_arguments *arguments) { forwarded(arguments->child, &arguments->batch); }
+void ms_import_forward_to(const ms_forward_to_arguments *arguments) {
+    forwarded(arguments->child, &arguments->batch, arguments->rows);
+}
 
 void ms_import_child(const void *name, size_t name_length, ms_child_answer *answer) {
     current->calls++;
@@ -470,7 +497,7 @@ ms_status ms_test_process_batch(ms_test *test, const ms_record *records, size_t 
     free(test->stream_times);
     test->stream_times = ms_malloc(count * sizeof *test->stream_times);
     test->records = count;
-    test->calls = 0;
+    test->calls = test->copied_bytes = 0;
     for (size_t row = 0; row < count; row++) {
         ms_output_push(&columns, MS_ALL_CHILDREN, &records[row], MS_NO_ROW);
         if (records[row].timestamp > test->stream_time) {
@@ -485,7 +512,15 @@ ms_status ms_test_process_batch(ms_test *test, const ms_record *records, size_t 
         keep_column(all->timestamps.data, all->timestamps.length), keep_column(all->nulls.data, all->nulls.length),
         keep_column(all->headers.data, all->headers.length)});
     ms_output_free(&columns);
+    const ms_batch given = batch;
+    test->input = batch;
+    test->input.keys = keep(batch.keys);
+    test->input.values = keep(batch.values);
     ms_running_process(&test->running, &batch);
+    if (!ms_equal(test->input.keys, given.keys) || !ms_equal(test->input.values, given.values)) {
+        fprintf(stderr, "the bytes of a record were changed in place: forward a changed copy of it\n");
+        abort();
+    }
     const ms_failure *failures = (const ms_failure *)(void *)test->running.context.failures.data;
     static const ms_status statuses[] = {MS_SKIP, MS_DEAD_LETTER, MS_RETRY, MS_FATAL};
     ms_status status = ms_test_failures(test) > 0 ? statuses[failures[0].reaction] : MS_OK;
@@ -540,6 +575,8 @@ ms_bytes ms_test_stored(const ms_test *test, const char *store, ms_bytes key) {
 void ms_test_put(ms_test *test, const char *store, ms_bytes key, ms_bytes value) { put(store_called(test, store), key, value, 0); }
 
 size_t ms_test_host_calls(const ms_test *test) { return test->calls; }
+
+size_t ms_test_copied_bytes(const ms_test *test) { return test->copied_bytes; }
 
 const char *ms_test_last_logged(const ms_test *test) { return test->logged; }
 

@@ -246,6 +246,7 @@ bool ms_end_row(ms_context *context, ms_status status) {
 
 void ms_begin_batch(ms_context *context, ms_batch *batch) {
     context->output.sequenced = batch->length == 1;
+    context->output.input = *batch;
     for (ms_store *store = context->stores; store != NULL; store = store->next) {
         ms_store_begin_batch(store, batch);
     }
@@ -267,5 +268,6 @@ void ms_end_call(ms_context *context) {
         ms_cache_end(&store->cache);
     }
     ms_output_hand_over(&context->output);
+    context->output.input = (ms_batch){0};
     context->row = MS_NO_ROW;
 }

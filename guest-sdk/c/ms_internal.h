@@ -7,8 +7,9 @@
 #include "ms_imports.h"
 #include "ms_memory.h"
 
-/* Bits of a batch's column of nulls. */
-enum { MS_NULL_KEY = 1, MS_NULL_VALUE = 2 };
+/* Bits of a batch's column of nulls. In what is forwarded the last two say that the key, or the value, is that of the row, and
+ * takes no bytes; see wit/context.wit. */
+enum { MS_NULL_KEY = 1, MS_NULL_VALUE = 2, MS_KEY_OF_ROW = 4, MS_VALUE_OF_ROW = 8 };
 
 /* The row of what is done in a punctuation. */
 #define MS_NO_ROW UINT32_MAX
@@ -52,6 +53,8 @@ typedef struct ms_output {
     /* Whether the order between children must be kept: when there is one record, or none. With many records nobody can see
      * it (wit/context.wit), so the records for each child are collected by themselves. */
     bool sequenced;
+    /* The call's batch as the host gave it; without records outside of one. */
+    ms_batch input;
 } ms_output;
 
 void ms_output_push(ms_output *output, uint32_t child, const ms_record *record, uint32_t row);
@@ -196,5 +199,14 @@ void ms_running_close(ms_running *running);
 /* Frees what it has; for tests. */
 void ms_running_free(ms_running *running);
 ms_batch ms_batch_of(const ms_columns_ *columns);
+/* The record at a row, without timestamp and headers. */
+ms_record ms_batch_key_and_value(const ms_batch *batch, size_t row);
+
+/* === Tests (millstream_test.c) === */
+
+struct ms_test;
+
+/* How many bytes of keys and values the last batch copied to the host. */
+size_t ms_test_copied_bytes(const struct ms_test *test);
 
 #endif

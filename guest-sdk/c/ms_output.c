@@ -7,21 +7,44 @@
 /* Past this many bytes what has been forwarded is handed over between two records, so that memory stays small. */
 enum { HAND_OVER_BYTES = 256 * 1024 };
 
-static void push_nulls(ms_segment *segment, const ms_record *record) {
+/* Whether a record's key or value is the very bytes of the row, not only equal ones, or both are null, or both empty. Nobody
+ * writes to those bytes. */
+static bool is_of_row(ms_bytes bytes, ms_bytes of_row) {
+    return bytes.length == of_row.length &&
+           (bytes.length == 0 ? ms_is_null(bytes) == ms_is_null(of_row) : bytes.data == of_row.data);
+}
+
+/* What a record still has of a row of the input: that need not be copied. */
+static int parts_of_row(ms_output *output, const ms_record *record, uint32_t row) {
+    if (row >= output->input.length) {
+        return 0;
+    }
+    ms_record origin = ms_batch_key_and_value(&output->input, row);
+    return (is_of_row(record->key, origin.key) ? MS_KEY_OF_ROW : 0) |
+           (is_of_row(record->value, origin.value) ? MS_VALUE_OF_ROW : 0);
+}
+
+static void push_nulls(ms_segment *segment, int nulls) {
     while (segment->nulls.length < segment->length) {
         *ms_buffer_grow(&segment->nulls, 1) = 0;
     }
-    *ms_buffer_grow(&segment->nulls, 1) =
-        (char)((ms_is_null(record->key) ? MS_NULL_KEY : 0) | (ms_is_null(record->value) ? MS_NULL_VALUE : 0));
+    *ms_buffer_grow(&segment->nulls, 1) = (char)nulls;
 }
 
-static void push(ms_segment *segment, const ms_record *record) {
-    ms_push(&segment->keys, record->key.data, record->key.length);
+static void push(ms_segment *segment, const ms_record *record, int of_row) {
+    int nulls = of_row;
+    if (!(of_row & MS_KEY_OF_ROW)) {
+        ms_push(&segment->keys, record->key.data, record->key.length);
+        nulls |= ms_is_null(record->key) ? MS_NULL_KEY : 0;
+    }
+    if (!(of_row & MS_VALUE_OF_ROW)) {
+        ms_push(&segment->values, record->value.data, record->value.length);
+        nulls |= ms_is_null(record->value) ? MS_NULL_VALUE : 0;
+    }
     ms_push_number(&segment->key_ends, (uint32_t)segment->keys.length);
-    ms_push(&segment->values, record->value.data, record->value.length);
     ms_push_number(&segment->value_ends, (uint32_t)segment->values.length);
-    if (ms_is_null(record->key) || ms_is_null(record->value) || segment->nulls.length > 0) {
-        push_nulls(segment, record);
+    if (nulls != 0 || segment->nulls.length > 0) {
+        push_nulls(segment, nulls);
     }
     ms_bytes headers = record->headers.packed;
     if (headers.length > 0) {
@@ -91,7 +114,7 @@ void ms_output_push(ms_output *output, uint32_t child, const ms_record *record, 
         output->last = find(output, child);
     }
     ms_segment *segment = &output->segments[output->last];
-    push(segment, record);
+    push(segment, record, parts_of_row(output, record, row));
     if (row != MS_NO_ROW) {
         ms_push_number(&segment->rows, row);
     }

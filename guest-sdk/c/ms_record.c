@@ -267,12 +267,11 @@ static ms_headers headers_of(ms_batch *batch, size_t row) {
     return (ms_headers){MS_NULL};
 }
 
-ms_record ms_batch_record(ms_batch *batch, size_t row) {
+ms_record ms_batch_key_and_value(const ms_batch *batch, size_t row) {
     uint32_t key = row == 0 ? 0 : batch->key_ends[row - 1], value = row == 0 ? 0 : batch->value_ends[row - 1];
     ms_record record = {
         .key = {batch->keys.data + key, batch->key_ends[row] - key},
         .value = {batch->values.data + value, batch->value_ends[row] - value},
-        .timestamp = batch->timestamps[row],
     };
     if (batch->nulls != NULL) {
         if (batch->nulls[row] & MS_NULL_KEY) {
@@ -282,6 +281,12 @@ ms_record ms_batch_record(ms_batch *batch, size_t row) {
             record.value = MS_NULL;
         }
     }
+    return record;
+}
+
+ms_record ms_batch_record(ms_batch *batch, size_t row) {
+    ms_record record = ms_batch_key_and_value(batch, row);
+    record.timestamp = batch->timestamps[row];
     if (batch->headers.length > 0) {
         record.headers = headers_of(batch, row);
     }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ms_internal.h"
+
 /* Carries out the words of a record's value: `k=v` puts, `get`, `delete`, `all`, `other` and `fail` do what they say, with
  * the record's key; any other word is forwarded as it is. */
 struct script {
@@ -118,10 +120,62 @@ static ms_status json(void *state, const ms_record *record, ms_context *context)
     return MS_OK;
 }
 
+/* A record that was kept, with its bytes, as nobody should outside of a test. */
+static ms_record kept;
+
+static ms_status strike_kept(void *state, void *argument, int64_t timestamp, ms_context *context) {
+    (void)state, (void)argument, (void)timestamp;
+    ms_forward(context, &kept);
+    return MS_OK;
+}
+
+static ms_status reforward_init(void *state, ms_setup *setup) {
+    (void)state;
+    return ms_schedule(setup->context, 1000, MS_WALL_CLOCK_TIME, strike_kept, NULL, NULL);
+}
+
+static ms_bytes copy_of(ms_context *context, ms_bytes bytes) {
+    return ms_is_null(bytes) ? MS_NULL : ms_bytes_of(ms_c_string(context, bytes), bytes.length);
+}
+
+/* Forwards what the value says; `kept` is of another row. */
+static ms_status reforward(void *state, const ms_record *record, ms_context *context) {
+    ms_record changed = *record;
+    (void)state;
+    changed.timestamp++;
+    if (ms_equal(record->value, ms_string("key"))) {
+        changed.key = ms_string("new");
+    } else if (ms_equal(record->value, ms_string("value"))) {
+        changed.value = ms_string("new");
+    } else if (ms_equal(record->value, ms_string("no-key"))) {
+        changed.key = MS_NULL;
+    } else if (ms_equal(record->value, ms_string("no-value"))) {
+        changed.value = MS_NULL;
+    } else if (ms_equal(record->value, ms_string("equal"))) {
+        changed.key = copy_of(context, record->key);
+        changed.value = copy_of(context, record->value);
+    } else if (ms_equal(record->value, ms_string("part"))) {
+        changed.key.data++;
+        changed.key.length--;
+        changed.value.length--;
+    } else if (ms_equal(record->value, ms_string("swapped"))) {
+        changed.key = record->value;
+        changed.value = record->key;
+    } else if (ms_equal(record->value, ms_string("keep"))) {
+        kept = *record;
+        return MS_OK;
+    } else if (ms_equal(record->value, ms_string("kept"))) {
+        changed = kept;
+    }
+    ms_forward(context, &changed);
+    return MS_OK;
+}
+
 MS_PROCESSORS({.name = "script", .state_size = sizeof(struct script), .init = script_init, .process = script},
               {.name = "pass", .process = pass},
               {.name = "clock", .state_size = sizeof(struct clock), .init = clock_init, .process = quiet},
-              {.name = "json", .process = json})
+              {.name = "json", .process = json},
+              {.name = "reforward", .init = reforward_init, .process = reforward})
 
 static ms_test *begin(const char *processor) {
     static const char *const children[] = {"child", "other"};
@@ -316,6 +370,57 @@ static void values_of_another_form_say_what_they_are(void) {
     ms_test_free(test);
 }
 
+static void what_is_forwarded_as_it_came_is_not_copied(void) {
+    static const struct {
+        ms_record given;
+        ms_bytes key, value;
+        size_t copied;
+    } cases[] = {
+        {{{"k", 1}, {"as it came", 10}, 5, {{0}}}, {"k", 1}, {"as it came", 10}, 0},
+        {{{NULL, 0}, {"x", 1}, 5, {{0}}}, {NULL, 0}, {"x", 1}, 0},
+        {{{"k", 1}, {NULL, 0}, 5, {{0}}}, {"k", 1}, {NULL, 0}, 0},
+        {{{NULL, 0}, {NULL, 0}, 5, {{0}}}, {NULL, 0}, {NULL, 0}, 0},
+        {{{"", 0}, {"", 0}, 5, {{0}}}, {"", 0}, {"", 0}, 0},
+        {{{"k", 1}, {"key", 3}, 5, {{0}}}, {"new", 3}, {"key", 3}, 3},
+        {{{NULL, 0}, {"key", 3}, 5, {{0}}}, {"new", 3}, {"key", 3}, 3},
+        {{{"k", 1}, {"value", 5}, 5, {{0}}}, {"k", 1}, {"new", 3}, 3},
+        {{{"k", 1}, {"no-key", 6}, 5, {{0}}}, {NULL, 0}, {"no-key", 6}, 0},
+        {{{"", 0}, {"no-key", 6}, 5, {{0}}}, {NULL, 0}, {"no-key", 6}, 0},
+        {{{"k", 1}, {"no-value", 8}, 5, {{0}}}, {"k", 1}, {NULL, 0}, 0},
+        {{{"k", 1}, {"equal", 5}, 5, {{0}}}, {"k", 1}, {"equal", 5}, 6},
+        {{{"kk", 2}, {"part", 4}, 5, {{0}}}, {"k", 1}, {"par", 3}, 4},
+        {{{"k", 1}, {"swapped", 7}, 5, {{0}}}, {"swapped", 7}, {"k", 1}, 8},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    ms_record all[CASES];
+    size_t copied = 0;
+    ms_test *test = begin("reforward");
+    for (size_t index = 0; index < CASES; index++) {
+        all[index] = cases[index].given;
+        copied += cases[index].copied;
+        assert(ms_test_process(test, &all[index]) == MS_OK && ms_test_copied_bytes(test) == cases[index].copied);
+    }
+    assert(ms_test_process_batch(test, all, CASES) == MS_OK && ms_test_copied_bytes(test) == copied);
+    assert(ms_test_forwarded_count(test) == 2 * CASES);
+    for (size_t index = 0; index < 2 * CASES; index++) {
+        const ms_record *one = &ms_test_forwarded(test, index)->record;
+        assert(ms_equal(one->key, cases[index % CASES].key) && ms_equal(one->value, cases[index % CASES].value));
+        assert(one->timestamp == 6);
+    }
+    ms_test_free(test);
+}
+
+static void records_of_other_rows_and_of_none_are_copied(void) {
+    ms_test *test = begin("reforward");
+    ms_record records[] = {record("first", "keep"), record("same", "kept"), record("same", "as it came")};
+    size_t whole = strlen("first") + strlen("keep");
+    assert(ms_test_process_batch(test, records, 3) == MS_OK && ms_test_copied_bytes(test) == whole);
+    assert(ms_test_process(test, &records[1]) == MS_OK && ms_test_copied_bytes(test) == whole);
+    assert(ms_test_advance_wall_clock_time(test, 1000) == MS_OK);
+    assert(strcmp(values(test), "keep as it came keep keep ") == 0);
+    ms_test_free(test);
+}
+
 int main(void) {
     a_batch_and_single_records_give_the_same();
     what_a_failed_record_did_is_taken_back_even_after_a_scan();
@@ -328,6 +433,8 @@ int main(void) {
     json_is_read_changed_and_written();
     punctuations_fire_when_they_are_due_and_end_when_cancelled();
     values_of_another_form_say_what_they_are();
+    what_is_forwarded_as_it_came_is_not_copied();
+    records_of_other_rows_and_of_none_are_copied();
     puts("all tests of the C SDK passed");
     return 0;
 }

@@ -7,6 +7,9 @@ import { encode } from "./serde.js";
 
 export const KEY_IS_NULL = 1;
 export const VALUE_IS_NULL = 2;
+/** In what is forwarded: the key, or the value, is that of the row, and takes no bytes; see `wit/context.wit`. */
+export const KEY_IS_OF_ROW = 4;
+export const VALUE_IS_OF_ROW = 8;
 
 /**
  * A batch of records. It never changes: `withKeys`, `withValues` and `select` give another one, which shares what they

@@ -1,7 +1,7 @@
-// What a call forwards, collected until it is handed to the host: then the columns are made, all records at once, and a
-// column in which nothing has changed goes back as it came.
+// What a call forwards, collected until it is handed to the host: then the columns are made, all records at once, and
+// keys and values that have not changed are not copied: the host has them.
 
-import { KEY_IS_NULL, VALUE_IS_NULL } from "./batch.js";
+import { KEY_IS_NULL, KEY_IS_OF_ROW, VALUE_IS_NULL, VALUE_IS_OF_ROW } from "./batch.js";
 import { bytesOfWords, packTimestamps } from "./column.js";
 import { binaryOfBytes, binaryOfText, bytesOfBinary, isAscii } from "./utf8.js";
 
@@ -94,7 +94,8 @@ export class Output {
     handOver() {
         for (const { child, records, rows } of this.segments) {
             if (records.length > 0) {
-                this.forward(child, packRecords(records, this.batch), this.batch === null ? NOTHING : packRows(rows));
+                const columns = packRecords(records, rows, this.batch);
+                this.forward(child, columns, this.batch === null ? NOTHING : packRows(rows));
             }
         }
         this.clear();
@@ -123,45 +124,43 @@ export class Output {
 
 /** Rows as the host takes them: nothing when record `i` descends from row `i`. */
 function packRows(rows) {
-    return rows.every((row, index) => row === index) ? NOTHING : bytesOfWords(Uint32Array.from(rows));
+    return areInOrder(rows) ? NOTHING : bytesOfWords(Uint32Array.from(rows));
 }
 
-function packRecords(records, batch) {
-    const isWhole =
-        batch !== null && records.length === batch._size && records.every((r, i) => r._row === i && r._batch === batch);
+function areInOrder(rows) {
+    return rows.every((row, index) => row === index);
+}
+
+function packRecords(records, rows, batch) {
+    const isOfRow = (record, index) => record._batch === batch && record._row === rows[index];
+    const areOfRows = batch !== null && records.every(isOfRow);
     const pieces = (field, column) => {
-        if (isWhole && records.every((record) => record[field] === undefined)) {
+        if (areOfRows && records.every((record) => record[field] === undefined)) {
             return null;
         }
-        return records.map((record) => {
+        return records.map((record, index) => {
             const piece = record[field];
-            return piece === undefined ? place(record._batch[column], record._row) : piece;
+            return piece !== undefined || areOfRows || (batch !== null && isOfRow(record, index))
+                ? piece
+                : place(record._batch[column], record._row);
         });
     };
-    const keys = pieces("_key", "_keys");
-    const values = pieces("_value", "_values");
+    const isWhole = areOfRows && records.length === batch._size && areInOrder(rows);
     const keepsTimes = isWhole && records.every((record) => record._timestamp === undefined);
     const keepsHeaders = isWhole && records.every((record) => record._headers === undefined);
-    const own = isWhole ? batch._columns : null;
-    return columnsOf(own, keys, values, {
-        timestamps: keepsTimes ? own.timestamps : packTimestamps(records.map((record) => record.timestamp)),
-        headers: keepsHeaders ? own.headers : packHeaders(records),
+    return columnsOf(records.length, pieces("_key", "_keys"), pieces("_value", "_values"), {
+        timestamps: keepsTimes ? batch._columns.timestamps : packTimestamps(records.map((record) => record.timestamp)),
+        headers: keepsHeaders ? batch._columns.headers : packHeaders(records),
     });
 }
 
 function packBatch(batch) {
     const { _columns: own, _rows: rows } = batch;
-    const pieces = (replaced, column) => replaced ?? (rows === null ? null : rows.map((row) => place(column, row)));
     const isWhole = rows === null;
-    return columnsOf(
-        isWhole ? own : null,
-        pieces(batch._keyPieces, batch._keys),
-        pieces(batch._valuePieces, batch._values),
-        {
-            timestamps: isWhole ? own.timestamps : packTimestamps(batch.timestamps),
-            headers: isWhole || own.headers.length === 0 ? own.headers : packHeaders(Array.from(batch)),
-        },
-    );
+    return columnsOf(batch.length, batch._keyPieces, batch._valuePieces, {
+        timestamps: isWhole ? own.timestamps : packTimestamps(batch.timestamps),
+        headers: isWhole || own.headers.length === 0 ? own.headers : packHeaders(Array.from(batch)),
+    });
 }
 
 /** An entry of a column that is to be copied; null stays null. */
@@ -169,44 +168,49 @@ function place(column, row) {
     return column.isNull(row) ? null : { column, row };
 }
 
-/** The columns: those of `own` where there are no pieces. */
-function columnsOf(own, keys, values, { timestamps, headers }) {
-    const key = keys === null ? { bytes: own.keys, ends: own.keyEnds } : packPieces(keys);
-    const value = values === null ? { bytes: own.values, ends: own.valueEnds } : packPieces(values);
+/** The columns. A piece that is undefined is that of the row, and is not copied; null in place of pieces: all are. */
+function columnsOf(length, keys, values, { timestamps, headers }) {
+    const key = packPiecesOrNone(length, keys);
+    const value = packPiecesOrNone(length, values);
     return {
         keys: key.bytes,
         keyEnds: key.ends,
         values: value.bytes,
         valueEnds: value.ends,
         timestamps,
-        nulls: packNulls(timestamps.length >> 3, own, keys, values),
+        nulls: packNulls(length, keys, values),
         headers,
     };
 }
 
-function packNulls(length, own, keys, values) {
+function packPiecesOrNone(length, pieces) {
+    return pieces === null ? { bytes: NOTHING, ends: new Uint8Array(length * 4) } : packPieces(pieces);
+}
+
+function packNulls(length, keys, values) {
     if (keys === null && values === null) {
-        return own.nulls;
+        return new Uint8Array(length).fill(KEY_IS_OF_ROW | VALUE_IS_OF_ROW);
     }
-    const ownBit = (index, bit) => own.nulls.length > 0 && (own.nulls[index] & bit) !== 0;
-    const isKeyNull = keys === null ? (index) => ownBit(index, KEY_IS_NULL) : (index) => keys[index] === null;
-    const isValueNull = values === null ? (index) => ownBit(index, VALUE_IS_NULL) : (index) => values[index] === null;
-    const mayHaveNull = (pieces) => (pieces === null ? own.nulls.length > 0 : pieces.includes(null));
-    if (!mayHaveNull(keys) && !mayHaveNull(values)) {
+    const needsBits = (pieces) => pieces === null || pieces.includes(null) || pieces.includes(undefined);
+    if (!needsBits(keys) && !needsBits(values)) {
         return NOTHING;
     }
     const nulls = new Uint8Array(length);
     for (let index = 0; index < length; index++) {
-        nulls[index] = (isKeyNull(index) ? KEY_IS_NULL : 0) | (isValueNull(index) ? VALUE_IS_NULL : 0);
+        const key = keys === null ? undefined : keys[index];
+        const value = values === null ? undefined : values[index];
+        nulls[index] =
+            (key === undefined ? KEY_IS_OF_ROW : key === null ? KEY_IS_NULL : 0) |
+            (value === undefined ? VALUE_IS_OF_ROW : value === null ? VALUE_IS_NULL : 0);
     }
     return nulls;
 }
 
-/** Bytes, strings (UTF-8), nulls and places in columns, as one column. */
+/** Bytes, strings (UTF-8), places in columns, null and undefined, as one column. */
 export function packPieces(pieces) {
     const length = pieces.length;
     const ends = new Uint32Array(length);
-    if (pieces.every((piece) => piece === null || piece instanceof Uint8Array)) {
+    if (pieces.every((piece) => piece == null || piece instanceof Uint8Array)) {
         return { bytes: joinBytes(pieces, ends), ends: bytesOfWords(ends) };
     }
     const parts = new Array(length);
@@ -218,7 +222,7 @@ export function packPieces(pieces) {
             parts[index] = piece;
         } else {
             parts[index] =
-                piece === null
+                piece == null
                     ? ""
                     : piece instanceof Uint8Array
                       ? binaryOfBytes(piece)
@@ -243,12 +247,12 @@ export function packPieces(pieces) {
 function joinBytes(pieces, ends) {
     let end = 0;
     for (let index = 0; index < pieces.length; index++) {
-        end += pieces[index] === null ? 0 : pieces[index].length;
+        end += pieces[index] == null ? 0 : pieces[index].length;
         ends[index] = end;
     }
     const bytes = new Uint8Array(end);
     for (let index = 0, start = 0; index < pieces.length; start = ends[index++]) {
-        if (pieces[index] !== null) bytes.set(pieces[index], start);
+        if (pieces[index] != null) bytes.set(pieces[index], start);
     }
     return bytes;
 }

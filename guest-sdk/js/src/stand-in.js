@@ -1,5 +1,6 @@
 // The stand-in for the host in native tests: what the imports of the contract do, in memory.
 
+import { KEY_IS_NULL, KEY_IS_OF_ROW, VALUE_IS_NULL, VALUE_IS_OF_ROW } from "./batch.js";
 import { Column, bytesOfWords, packTimestamps, timestampAt, wordsOf } from "./column.js";
 import { binaryOfBytes, bytesOfBinary } from "./utf8.js";
 
@@ -14,6 +15,8 @@ export class StandIn {
         /** By name; each a map of binary keys to `{ value: Uint8Array, timestamp }`. */
         this.stores = new Map();
         this.forwarded = [];
+        /** The columns of the batch that is processed. */
+        this.input = null;
         this.schedules = [];
         this.nextId = 0;
         this.streamTimes = [];
@@ -27,12 +30,22 @@ export class StandIn {
 
     // === For the tests ===
 
-    takeRecords(timestamps) {
+    takeRecords(columns, timestamps) {
+        this.input = { ...columns, keys: columns.keys.slice(), values: columns.values.slice() };
         this.calls = 0;
         this.isInPunctuation = false;
         this.streamTimes = timestamps.map(
             (timestamp) => (this.streamTimeNow = Math.max(this.streamTimeNow, timestamp)),
         );
+    }
+
+    /** Throws when a processor has written to what it was given: the host would not see it. */
+    checkInput(columns) {
+        for (const name of ["keys", "values"]) {
+            if (columns[name].some((byte, index) => byte !== this.input[name][index])) {
+                throw new TypeError("the bytes of a record were changed in place: forward a changed copy of it");
+            }
+        }
     }
 
     /** The punctuations that are due, each once, and the time now; missed intervals are skipped. */
@@ -81,7 +94,46 @@ export class StandIn {
         if (!agrees || (rows.length !== 0 && rows.length !== length * 4)) {
             throw new RangeError("the columns of a batch disagree");
         }
-        this.forwarded.push({ child, columns });
+        this.forwarded.push({ child, columns: this.whole(columns, rows.length === 0 ? null : wordsOf(rows)) });
+    }
+
+    /** What is forwarded, with the keys and values that are those of rows of the input. */
+    whole(columns, rows) {
+        if (!columns.nulls.some((bits) => bits > (KEY_IS_NULL | VALUE_IS_NULL))) {
+            return columns;
+        }
+        const entries = (name, nullBit, ofRowBit) => {
+            const column = (of) => new Column(of[`${name}s`], of[`${name}Ends`], of.nulls, nullBit);
+            const own = column(columns);
+            const given = column(this.input);
+            return Array.from(columns.nulls, (bits, index) => {
+                if ((bits & ofRowBit) === 0) {
+                    return own.bytesAt(index);
+                }
+                if (this.isInPunctuation || bits & nullBit || own.bytesAt(index).length > 0) {
+                    throw new RangeError("what is forwarded can't be read");
+                }
+                return given.bytesAt(rows === null ? index : rows[index]);
+            });
+        };
+        const keys = entries("key", KEY_IS_NULL, KEY_IS_OF_ROW);
+        const values = entries("value", VALUE_IS_NULL, VALUE_IS_OF_ROW);
+        const isNull = (entry, bit) => (entry === null ? bit : 0);
+        return {
+            ...columns,
+            ...columnOf(
+                "key",
+                keys.map((key) => key ?? NOTHING),
+            ),
+            ...columnOf(
+                "value",
+                values.map((value) => value ?? NOTHING),
+            ),
+            nulls: Uint8Array.from(
+                keys,
+                (key, index) => isNull(key, KEY_IS_NULL) | isNull(values[index], VALUE_IS_NULL),
+            ),
+        };
     }
 
     child(name) {

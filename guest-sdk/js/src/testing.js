@@ -57,8 +57,12 @@ export class TestProcessor {
     /** Gives it records in one batch, then calls the punctuations that are due. Returns the rows that failed. */
     processBatch(records) {
         const columns = columnsOf(records);
-        this.#host.takeRecords(records.map((record) => record.timestamp));
+        this.#host.takeRecords(
+            columns,
+            records.map((record) => record.timestamp),
+        );
         const failures = this.#running.process(columns);
+        this.#host.checkInput(columns);
         this.#punctuate("stream-time");
         return failures;
     }

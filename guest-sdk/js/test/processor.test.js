@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { describe, it } from "node:test";
+import { describe, it, mock } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import {
@@ -26,7 +26,52 @@ import {
 import { TestProcessor, askKeySelector, askPredicate, record } from "@millstream/sdk/testing";
 
 import { beginCall, crypto, random, randomBytesFrom } from "../src/random.js";
+import { StandIn } from "../src/stand-in.js";
 import { wellFormed } from "../src/utf8.js";
+
+let kept = null;
+
+/** Forwards what the value says. */
+class Reforward {
+    constructor(setup) {
+        setup.schedule(1000, "wall-clock-time", (_, context) => context.forward(kept));
+    }
+
+    process(record, context) {
+        const word = record.value === null ? "" : record.valueAs(text);
+        if (word === "key") context.forward(record.withKey("new"));
+        else if (word === "value") context.forward(record.withValue(Buffer.from("new")));
+        else if (word === "no-key") context.forward(record.withKey(null));
+        else if (word === "no-value") context.forward(record.withValue(null));
+        else if (word === "other") context.forward(Record.of(record));
+        else if (word === "same") context.forward(record.withKey(record.key).withValue(record.value));
+        else if (word === "keep") kept = record;
+        else if (word === "kept") context.forward(kept);
+        else context.forward(record.withTimestamp(9));
+    }
+}
+
+/** Forwards all at indices, with these keys and values if there are some. */
+class Reselect {
+    static wanted;
+
+    processBatch(batch, context) {
+        const { keys, values, indices } = Reselect.wanted;
+        if (indices !== undefined) batch = batch.select(indices);
+        if (keys !== undefined) batch = batch.withKeys(keys);
+        if (values !== undefined) batch = batch.withValues(values);
+        context.forwardBatch(batch);
+    }
+}
+
+/** How many bytes of keys and values `run` copies to the host. */
+function copiedBytes(run) {
+    const spy = mock.method(StandIn.prototype, "take");
+    run();
+    spy.mock.restore();
+    const sizes = spy.mock.calls.map(({ arguments: [, { keys, values }] }) => keys.length + values.length);
+    return sizes.reduce((sum, size) => sum + size, 0);
+}
 
 /** Does what the words of the value say, one after the other. */
 class Script {
@@ -119,6 +164,91 @@ describe("a processor", () => {
             ["a", "b", "c"].map((key) => test.stored("store", key) !== null),
             [true, false, false],
         );
+    });
+
+    it("copies nothing of what is forwarded as it came", () => {
+        const cases = [
+            ["k", "as it came", "k", "as it came", 0],
+            [null, "x", null, "x", 0],
+            ["k", null, "k", null, 0],
+            [null, null, null, null, 0],
+            ["", "", "", "", 0],
+            ["k", "key", "new", "key", 3],
+            [null, "key", "new", "key", 3],
+            ["k", "value", "k", "new", 3],
+            ["k", "no-key", null, "no-key", 0],
+            ["k", "no-value", "k", null, 0],
+            ["k", "other", "k", "other", 6],
+            ["k", "same", "k", "same", 5],
+        ];
+        const given = cases.map(([key, value]) => record({ key, value, timestamp: 5 }));
+        const expected = cases.map(([, , key, value]) => [key, value]);
+        const all = new TestProcessor(Reforward);
+        const forwarded = () => all.takeForwarded().map((one) => flat(one).slice(0, 2));
+        cases.forEach(([, word, , , copied], index) => {
+            assert.equal(
+                copiedBytes(() => all.process(given[index])),
+                copied,
+                word,
+            );
+        });
+        assert.deepEqual(forwarded(), expected);
+        // All in one batch.
+        const sum = cases.reduce((sum, [, , , , copied]) => sum + copied, 0);
+        assert.equal(
+            copiedBytes(() => all.processBatch(given)),
+            sum,
+        );
+        assert.deepEqual(forwarded(), expected);
+    });
+
+    it("copies records of other rows and of none", () => {
+        const test = new TestProcessor(Reforward);
+        const whole = "first".length + "keep".length;
+        const [keep, again, plain] = [scripted("first", "keep"), scripted("same", "kept"), scripted("same", "plain")];
+        assert.equal(
+            copiedBytes(() => test.processBatch([keep, again, plain])),
+            whole,
+        );
+        assert.equal(
+            copiedBytes(() => test.process(again)),
+            whole,
+        );
+        assert.equal(
+            copiedBytes(() => test.advanceWallClockTime(1000)),
+            whole,
+        );
+        assert.deepEqual(values(test), ["keep", "plain", "keep", "keep"]);
+    });
+
+    it("copies of a batch what was replaced", () => {
+        const given = [scripted("a", "1"), record({ key: null, value: "2" }), record({ key: "c", value: null })];
+        const cases = [
+            [{}, ["a1", "null2", "cnull"], 0],
+            [{ indices: [2, 0] }, ["cnull", "a1"], 0],
+            [{ keys: ["x", null, "zz"] }, ["x1", "null2", "zznull"], 3],
+            [{ indices: [1, 2], values: [null, "new"] }, ["nullnull", "cnew"], 3],
+            [{ keys: [null, "", "x"], values: ["", "", ""] }, ["null", "", "x"], 1],
+        ];
+        for (const [wanted, expected, copied] of cases) {
+            const test = new TestProcessor(Reselect);
+            Reselect.wanted = wanted;
+            assert.equal(
+                copiedBytes(() => test.processBatch(given)),
+                copied,
+            );
+            const found = test.takeForwarded().map((one) => flat(one).slice(0, 2).map(String).join(""));
+            assert.deepEqual(found, expected);
+        }
+    });
+
+    it("may not write to the bytes that it is given", () => {
+        class Writes {
+            process(record) {
+                record.value[0] = 0;
+            }
+        }
+        assert.throws(() => new TestProcessor(Writes).process(scripted("k", "v")), /changed in place/);
     });
 
     it("reads ahead and writes back once a batch", () => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from unittest import mock
 
 from millstream import (
@@ -29,6 +29,8 @@ from millstream import (
     processor,
     serdes,
 )
+from millstream.columns import Columns
+from millstream.stand_in import StandIn
 from millstream.testing import TestProcessor, ask_key_selector, ask_predicate
 
 
@@ -197,6 +199,103 @@ class AProcessor(unittest.TestCase):
         self.assertEqual(
             [record.key for record in test.take_forwarded()], [b"a"] * 3000 + [b"b"] * 3000 + [b"c"] * 3000
         )
+
+
+#: A key and a value.
+Parts: TypeAlias = tuple[bytes | None, bytes | None]
+
+
+class Reforward(Processor):
+    """Forwards what the value says."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.kept = Record()
+        setup.schedule(
+            timedelta(seconds=1), PunctuationType.WALL_CLOCK_TIME, lambda _, context: context.forward(self.kept)
+        )
+
+    def process(self, record: Record, context: Context) -> None:
+        match record.value:
+            case b"key":
+                context.forward(record.with_key("new"))
+            case b"value":
+                context.forward(record._replace(value=b"new"))
+            case b"no-key":
+                context.forward(record.with_key(None))
+            case b"no-value":
+                context.forward(record.with_value(None))
+            case b"text":
+                context.forward(Record("k", "text", 5))  # type: ignore[arg-type]
+            case b"drop":
+                pass
+            case b"keep":
+                self.kept = record
+            case b"kept":
+                context.forward(self.kept)
+            case _:
+                context.forward(record.with_timestamp(9))
+
+
+class WhatIsForwardedAsItCame(unittest.TestCase):
+    def copied(self, work: Callable[[], object]) -> tuple[int, int]:
+        """How many bytes of keys and of values the work copies to the host."""
+        seen: list[Columns] = []
+        forward = StandIn.forward
+
+        def spy(host: StandIn, child: int | None, columns: Columns, rows: bytes) -> None:
+            seen.append(columns)
+            forward(host, child, columns, rows)
+
+        with mock.patch.object(StandIn, "forward", spy):
+            work()
+        return sum(len(columns.keys) for columns in seen), sum(len(columns.values) for columns in seen)
+
+    def test_is_not_copied(self) -> None:
+        cases: list[tuple[list[Parts], list[Parts] | None, tuple[int, int]]] = [
+            ([(b"k", b"as it came")], [(b"k", b"as it came")], (0, 0)),
+            ([(b"k", b"x"), (None, b"y"), (b"k", None), (None, None), (b"", b"")], None, (0, 0)),
+            ([(b"k", b"key")], [(b"new", b"key")], (3, 0)),
+            ([(None, b"key"), (b"k", b"x")], [(b"new", b"key"), (b"k", b"x")], (4, 0)),
+            ([(b"k", b"value"), (None, None)], [(b"k", b"new"), (None, None)], (0, 3)),
+            ([(b"k", b"no-key"), (b"", b"no-key")], [(None, b"no-key"), (None, b"no-key")], (0, 0)),
+            ([(b"k", b"no-value"), (None, b"x")], [(b"k", None), (None, b"x")], (0, 1)),
+            ([(b"k", b"text")], [(b"k", b"text")], (1, 4)),
+            ([(b"k", b"drop"), (b"l", b"x"), (None, b"y")], [(b"l", b"x"), (None, b"y")], (0, 0)),
+            ([(b"k", b"drop"), (b"l", b"x"), (b"m", b"value")], [(b"l", b"x"), (b"m", b"new")], (0, 4)),
+            ([(b"k", b"drop"), (b"l", b"key"), (b"m", None)], [(b"new", b"key"), (b"m", None)], (4, 0)),
+        ]
+        for given, expected, copied in cases:
+            with self.subTest(given):
+                test = TestProcessor(Reforward)
+                records = [Record(key, value, 5) for key, value in given]
+                self.assertEqual(self.copied(lambda: test.process_batch(records)), copied)
+                self.assertEqual([record[:2] for record in test.take_forwarded()], expected or given)
+
+    def test_is_copied_if_it_is_of_another_row_or_of_none(self) -> None:
+        test = TestProcessor(Reforward)
+        batch = [scripted("first", "keep"), scripted("second", "kept"), scripted("third", "x")]
+        self.assertEqual(self.copied(lambda: test.process_batch(batch)), (10, 5))
+        self.assertEqual(self.copied(lambda: test.process(scripted("later", "kept"))), (5, 4))
+        self.assertEqual(self.copied(lambda: test.advance_wall_clock_time(timedelta(seconds=1))), (5, 4))
+        self.assertEqual(values(test), ["keep", "x", "keep", "keep"])
+
+    def test_is_not_copied_with_its_batch_either(self) -> None:
+        class Reselect(Processor):
+            def process_batch(self, batch: Batch, context: Context) -> None:
+                context.forward_batch(change(batch))
+
+        changes: list[tuple[Callable[[Batch], Batch], list[Parts], tuple[int, int]]] = [
+            (lambda batch: batch, [(b"a", b"1"), (None, b"2"), (b"c", None)], (0, 0)),
+            (lambda batch: batch.select([2, 0]), [(b"c", None), (b"a", b"1")], (0, 0)),
+            (lambda batch: batch.with_keys(["x", None, ""]), [(b"x", b"1"), (None, b"2"), (b"", None)], (1, 0)),
+            (lambda batch: batch.select([1, 2]).with_values([None, "new"]), [(None, None), (b"c", b"new")], (0, 3)),
+            (lambda batch: batch.with_keys(["x", "y", "z"]).select([1]), [(b"y", b"2")], (1, 0)),
+        ]
+        for change, expected, copied in changes:
+            test = TestProcessor(Reselect)
+            records = [Record(b"a", b"1"), Record(None, b"2"), Record(b"c", None)]
+            self.assertEqual(self.copied(lambda: test.process_batch(records)), copied)
+            self.assertEqual([record[:2] for record in test.take_forwarded()], expected)
 
 
 class ARecord(unittest.TestCase):

@@ -21,7 +21,7 @@ _make = partial(tuple.__new__, Record)
 class Column:
     """Keys or values: as packed bytes, as a list of bytes, or as both."""
 
-    __slots__ = ("_ends", "_list", "_packed", "bit", "nulls")
+    __slots__ = ("_ends", "_list", "_may_have_null", "_packed", "bit", "is_of_rows", "nulls")
 
     def __init__(
         self,
@@ -29,12 +29,16 @@ class Column:
         entries: list[bytes | None] | None,
         nulls: bytes,
         bit: int,
+        is_of_rows: bool = False,
     ) -> None:
         self._packed = data
         self._list = entries
         self._ends: Sequence[int] | None = None
+        self._may_have_null = data is None or len(nulls) > 0
         self.nulls = nulls
         self.bit = bit
+        #: Whether all are those of the rows that the host has given.
+        self.is_of_rows = is_of_rows
 
     @property
     def entries(self) -> list[bytes | None]:
@@ -56,9 +60,7 @@ class Column:
 
     def has_null(self) -> bool:
         """Whether an entry is None."""
-        if self._packed is not None and not self.nulls:
-            return False
-        return None in self.entries
+        return self._may_have_null and None in self.entries
 
     def read(self, serde: Serde[T], what: str) -> list[T]:
         """The entries, read by a serde."""
@@ -72,7 +74,17 @@ class Column:
     def select(self, rows: Sequence[int]) -> Column:
         """Only these entries."""
         entries = self.entries
-        return Column(None, [entries[row] for row in rows], b"", self.bit)
+        return Column(None, [entries[row] for row in rows], b"", self.bit, self.is_of_rows)
+
+    def forwarded(self, length: int) -> tuple[bytes, bytes]:
+        """The bytes of all entries and their ends, as the host takes them."""
+        return packed.of_rows(length) if self.is_of_rows else self.packed
+
+    def null_bits(self) -> int | list[int]:
+        """What it has in the column of nulls, as the host takes it."""
+        if self.is_of_rows:
+            return packed.KEY_IS_OF_ROW if self.bit == KEY_IS_NULL else packed.VALUE_IS_OF_ROW
+        return packed.null_bits(self.entries, self.bit) if self.has_null() else 0
 
     def _numbers(self) -> Sequence[int]:
         if self._ends is None:
@@ -90,8 +102,8 @@ class Batch:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._length = len(columns.timestamps) >> 3
-        self._keys = Column((columns.keys, columns.key_ends), None, columns.nulls, KEY_IS_NULL)
-        self._values = Column((columns.values, columns.value_ends), None, columns.nulls, VALUE_IS_NULL)
+        self._keys = Column((columns.keys, columns.key_ends), None, columns.nulls, KEY_IS_NULL, True)
+        self._values = Column((columns.values, columns.value_ends), None, columns.nulls, VALUE_IS_NULL, True)
         self._timestamps: list[int] | None = None
         self._headers: list[Headers] | None = None
         self._rows: list[int] | None = None
@@ -203,15 +215,10 @@ class Batch:
 
     def _pack(self) -> OwnColumns:
         """What goes to the host."""
-        (keys, key_ends), (values, value_ends) = self._keys.packed, self._values.packed
-        if self._keys is self._source._keys and self._values is self._source._values:
-            nulls = self._columns.nulls
-        elif self._keys.has_null() or self._values.has_null():
-            nulls = packed.nulls_of(self._keys.entries, self._values.entries)
-        else:
-            nulls = b""
+        keys, values = self._keys.forwarded(self._length), self._values.forwarded(self._length)
+        nulls = packed.join_null_bits(self._length, self._keys.null_bits(), self._values.null_bits())
         if self._rows is None:
             timestamps, headers = self._columns.timestamps, self._columns.headers
         else:
             timestamps, headers = packed.pack_times(self.timestamps), packed.join_headers(self.headers)
-        return OwnColumns(keys, key_ends, values, value_ends, timestamps, nulls, headers)
+        return OwnColumns(*keys, *values, timestamps, nulls, headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from operator import itemgetter
+from operator import is_, itemgetter, or_
 from typing import NamedTuple, Protocol, cast
 
 from .record import NO_HEADERS, Headers, Record, pack_headers, unpack_headers
@@ -13,8 +13,9 @@ from .serdes import as_bytes
 
 KEY_IS_NULL = 1
 VALUE_IS_NULL = 2
-
-_NULLS_OF = {(False, False): 0, (True, False): 1, (False, True): 2, (True, True): 3}
+#: In what is forwarded: the key, or the value, is that of the row, and takes no bytes; see `wit/context.wit`.
+KEY_IS_OF_ROW = 4
+VALUE_IS_OF_ROW = 8
 
 
 class Columns(Protocol):
@@ -96,11 +97,23 @@ def join_with_nulls(pieces: Sequence[bytes | None]) -> tuple[bytes, bytes]:
     return join([b"" if piece is None else as_bytes(piece) for piece in pieces])
 
 
-def nulls_of(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> bytes:
-    """The column of nulls; empty when there is none."""
-    if None not in keys and None not in values:
-        return b""
-    return bytes(_NULLS_OF[key is None, value is None] for key, value in zip(keys, values))
+def null_bits(entries: Sequence[bytes | None], bit: int) -> int | list[int]:
+    """What a column of keys or values has in the column of nulls: a number when that is the same for all entries."""
+    return [bit if entry is None else 0 for entry in entries] if None in entries else 0
+
+
+def join_null_bits(length: int, keys: int | list[int], values: int | list[int]) -> bytes:
+    """The column of nulls; empty when nothing is null."""
+    if isinstance(keys, int) and isinstance(values, int):
+        return bytes((keys | values,)) * length if keys | values else b""
+    keys = [keys] * length if isinstance(keys, int) else keys
+    values = [values] * length if isinstance(values, int) else values
+    return bytes(map(or_, keys, values))
+
+
+def of_rows(length: int) -> tuple[bytes, bytes]:
+    """A column of entries that are those of the rows: no bytes, and all ends."""
+    return b"", bytes(4 * length)
 
 
 def split_headers(column: bytes) -> dict[int, Headers]:
@@ -125,33 +138,46 @@ def join_headers(headers: Iterable[Headers]) -> bytes:
 
 
 class Given(NamedTuple):
-    """A batch that came in, in both forms, so that what was not changed goes back as it came."""
+    """A batch that came in, in both forms, so that what was not changed is not given again."""
 
     columns: Columns
     keys: list[bytes | None]
     values: list[bytes | None]
     timestamps: list[int]
 
+    def has_at(self, rows: Sequence[int], entries: list[bytes | None], own: list[bytes | None]) -> bool:
+        """Whether entries are those of `own`, its keys or its values, at these rows."""
+        # Bytes never change, so the same object is enough; and this ends at the first that is another.
+        return all(map(is_, entries, map(own.__getitem__, rows)))
+
 
 _key, _value, _timestamp, _headers = map(itemgetter, range(4))
 
 
-def pack_records(records: Sequence[Record], given: Given | None = None) -> OwnColumns:
-    """Records as columns; those of `given` where they are the same."""
+def pack_records(
+    records: Sequence[Record], given: Given | None = None, rows: Sequence[int] | None = None
+) -> OwnColumns:
+    """Records as columns. Of those that descend from rows of `given`, keys or values that are all those of their rows
+    are not given again; no `rows` are all rows in their order."""
     keys, values = list(map(_key, records)), list(map(_value, records))
     timestamps, headers = list(map(_timestamp, records)), list(map(_headers, records))
-    own = given.columns if given is not None else None
-    # Lists are compared by identity first, so this is quick where nothing has changed, and where the first entry has.
-    keeps_keys = given is not None and keys == given.keys
-    keeps_values = given is not None and values == given.values
-    keeps_times = given is not None and timestamps == given.timestamps
-    key_columns = (own.keys, own.key_ends) if own is not None and keeps_keys else _join_any(keys)
-    value_columns = (own.values, own.value_ends) if own is not None and keeps_values else _join_any(values)
+    length = len(keys)
+    if given is None:
+        keeps_keys = keeps_values = keeps_times = False
+    elif rows is None:
+        # Lists are compared by identity first: this is quick where nothing has changed, and where the first entry has.
+        keeps_keys, keeps_values = keys == given.keys, values == given.values
+        keeps_times = timestamps == given.timestamps
+    else:
+        keeps_keys, keeps_values = given.has_at(rows, keys, given.keys), given.has_at(rows, values, given.values)
+        keeps_times = False
+    key_bits = KEY_IS_OF_ROW if keeps_keys else null_bits(keys, KEY_IS_NULL)
+    value_bits = VALUE_IS_OF_ROW if keeps_values else null_bits(values, VALUE_IS_NULL)
     return OwnColumns(
-        *key_columns,
-        *value_columns,
-        own.timestamps if own is not None and keeps_times else _pack_times_of(timestamps),
-        own.nulls if own is not None and keeps_keys and keeps_values else nulls_of(keys, values),
+        *(of_rows(length) if keeps_keys else _join_any(keys)),
+        *(of_rows(length) if keeps_values else _join_any(values)),
+        given.columns.timestamps if given is not None and keeps_times else _pack_times_of(timestamps),
+        join_null_bits(length, key_bits, value_bits),
         join_headers(headers) if headers.count(NO_HEADERS) != len(headers) else b"",
     )
 

@@ -129,7 +129,7 @@ class Output:
 
     def _forward(self, child: int | None, records: list[Record], rows: list[int] | None) -> None:
         is_whole = rows is not None and self.batch is not None and rows == list(range(len(self.batch)))
-        given = self.batch._as_given() if is_whole and self.batch is not None else None
-        columns = pack_records(records, given)
+        given = self.batch._as_given() if rows is not None and self.batch is not None else None
+        columns = pack_records(records, given, None if is_whole else rows)
         is_in_order = rows is None or is_whole
         self.host.forward(child, columns, b"" if is_in_order or rows is None else array("I", rows).tobytes())

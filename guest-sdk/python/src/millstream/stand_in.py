@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .columns import Columns, join, pack_times, split, times, with_nulls, words
+from .columns import (
+    KEY_IS_NULL,
+    KEY_IS_OF_ROW,
+    VALUE_IS_NULL,
+    VALUE_IS_OF_ROW,
+    Columns,
+    OwnColumns,
+    join,
+    join_null_bits,
+    join_with_nulls,
+    null_bits,
+    pack_times,
+    split,
+    times,
+    with_nulls,
+    words,
+)
 from .host import Entries, Keys, Metadata
 
 #: How many entries a cursor returns at once; few, so that tests turn pages.
@@ -23,6 +39,16 @@ class _Schedule:
         self.id, self.kind, self.interval, self.due = id, kind, interval, due
 
 
+def _keys_of(columns: Columns) -> list[bytes | None]:
+    pieces = split(columns.keys, words(columns.key_ends))
+    return with_nulls(pieces, columns.nulls, KEY_IS_NULL)
+
+
+def _values_of(columns: Columns) -> list[bytes | None]:
+    pieces = split(columns.values, words(columns.value_ends))
+    return with_nulls(pieces, columns.nulls, VALUE_IS_NULL)
+
+
 class StandIn:
     """One host, for one test."""
 
@@ -30,6 +56,8 @@ class StandIn:
         self.children: list[str] = []
         self.stores: dict[str, dict[bytes, StandInStored]] = {}
         self.forwarded: list[tuple[int | None, Columns]] = []
+        #: The batch that is processed.
+        self.input: Columns | None = None
         self.schedules: list[_Schedule] = []
         self.next_id = 0
         self.stream_times: list[int] = []
@@ -42,12 +70,13 @@ class StandIn:
 
     # === For the tests ===
 
-    def take_records(self, timestamps: list[int]) -> None:
+    def take_records(self, columns: Columns) -> None:
         """Records come in."""
+        self.input = columns
         self.calls = 0
         self.is_in_punctuation = False
         self.stream_times = []
-        for timestamp in timestamps:
+        for timestamp in times(columns.timestamps):
             self.stream_time_now = max(self.stream_time_now, timestamp)
             self.stream_times.append(self.stream_time_now)
 
@@ -83,7 +112,31 @@ class StandIn:
         agrees = len(columns.key_ends) == length * 4 and len(columns.value_ends) == length * 4
         if not agrees or len(rows) not in (0, length * 4):
             raise ValueError("the columns of a batch disagree")
-        self.forwarded.append((child, columns))
+        self.forwarded.append((child, self._whole(columns, rows)))
+
+    def _whole(self, columns: Columns, rows: bytes) -> Columns:
+        """What is forwarded, with the keys and values that are those of rows of the input."""
+        if max(columns.nulls, default=0) <= KEY_IS_NULL | VALUE_IS_NULL:
+            return columns
+        given = self.input
+        if given is None or self.is_in_punctuation:
+            raise ValueError("there is no row in a punctuation")
+        numbers = words(rows) if rows else range(len(columns.nulls))
+
+        def resolved(own: list[bytes | None], of_rows: list[bytes | None], bit: int) -> list[bytes | None]:
+            found = []
+            for row, flags, entry in zip(numbers, columns.nulls, own):
+                if flags & bit and entry != b"":
+                    raise ValueError("what is that of the row takes no bytes, and is not null")
+                found.append(of_rows[row] if flags & bit else entry)
+            return found
+
+        keys = resolved(_keys_of(columns), _keys_of(given), KEY_IS_OF_ROW)
+        values = resolved(_values_of(columns), _values_of(given), VALUE_IS_OF_ROW)
+        nulls = join_null_bits(len(keys), null_bits(keys, KEY_IS_NULL), null_bits(values, VALUE_IS_NULL))
+        return OwnColumns(
+            *join_with_nulls(keys), *join_with_nulls(values), columns.timestamps, nulls, columns.headers
+        )
 
     def child(self, name: str) -> int | None:
         """Finds a child."""

@@ -75,8 +75,9 @@ class TestProcessor:
 
     def process_batch(self, records: Sequence[Record]) -> list[tuple[int, Error]]:
         """Gives it records in one batch, then calls the punctuations that are due. Returns the rows that failed."""
-        self._host.take_records([record.timestamp for record in records])
-        failures = self._running.process(pack_records(records))
+        columns = pack_records(records)
+        self._host.take_records(columns)
+        failures = self._running.process(columns)
         self._punctuate(PunctuationType.STREAM_TIME)
         return failures
 

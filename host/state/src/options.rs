@@ -115,6 +115,8 @@ fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
     // Opening: don't read every file's statistics, and preallocate 64 KiB of manifest instead of 4 MiB for each task.
     options.set_skip_stats_update_on_db_open(true);
     options.set_manifest_preallocation_size(64 * KIB);
+    // By default every open starts 15 threads to read files, even without files: with hundreds of tasks that is most of the work.
+    options.set_max_file_opening_threads(1);
 
     // Obsolete files are deleted in the background, never on a stream thread.
     options.set_avoid_unnecessary_blocking_io(true);

@@ -4,9 +4,9 @@
 //! numbers below are those of the design, and the simulator stops the process between each two of them.
 //!
 //! 1. The changes of the stores go to their changelogs, each key once.
-//! 2. The consumed positions join the transaction with the group's metadata, while the records are under way.
-//! 3. The producer is flushed: every record of the transaction has an offset, or an error that ends the commit. Then the transaction
-//!    commits. From here on the work is visible. (At-least-once: the positions are committed.)
+//! 2. The producer is flushed: every record of the transaction has an offset, or an error that ends the commit.
+//! 3. The consumed positions join the transaction with the group's metadata, and the transaction commits. From here on the work is
+//!    visible. (At-least-once: the positions are committed.)
 //! 4. Each task applies its changes and the changelog offsets that they reach to its state, in one write; those of several commits
 //!    together, so that of a key that changes often only the last value is written.
 //! 5. The tasks acknowledge; the next transaction begins with the next record.
@@ -58,15 +58,17 @@ pub fn commit(
     for task in tasks.iter_mut() {
         task.log_changes(collector)?;
     }
-    // 2. Positions.
-    let positions: Positions = tasks.iter().flat_map(|task| task.positions(consumer)).collect();
-    if guarantee == ProcessingGuarantee::ExactlyOnce && !positions.is_empty() {
-        collector.send_offsets(&positions, &consumer.group_metadata())?;
-    }
-    // 3. Outputs, then what makes them count.
+    // 2. Flush.
     collector.flush()?;
+    // 3. Positions.
+    let positions: Positions = tasks.iter().flat_map(|task| task.positions(consumer)).collect();
     match guarantee {
-        ProcessingGuarantee::ExactlyOnce => collector.commit_transaction()?,
+        ProcessingGuarantee::ExactlyOnce => {
+            if !positions.is_empty() {
+                collector.send_offsets(&positions, &consumer.group_metadata())?;
+            }
+            collector.commit_transaction()?;
+        }
         ProcessingGuarantee::AtLeastOnce if positions.is_empty() => {}
         ProcessingGuarantee::AtLeastOnce => consumer.commit(&positions)?,
     }

@@ -267,7 +267,7 @@ pub trait Producer {
     /// named in [`Broker::producer`].
     fn last_offset(&self, partition: &TopicPartition) -> Option<Offset>;
 
-    /// Adds consumed positions to the transaction. The records of the transaction may still be under way, and should be from here on.
+    /// Adds consumed positions to the transaction.
     ///
     /// # Errors
     ///

@@ -224,9 +224,6 @@ impl Producer for KafkaProducer {
         if offsets.is_empty() {
             return Ok(());
         }
-        // Without pulses the records would wait for the flush, while the broker has nothing to do. It takes two: partitions without records
-        // in this transaction so far, such as those of changelogs, join it during the first.
-        let _ = self.client.flush(FLUSH_PULSE) || self.client.flush(FLUSH_PULSE);
         let outcome = self.client.send_offsets(offsets, group, self.timeout);
         self.transaction_call(outcome, "add offsets to the transaction")
     }

@@ -9,14 +9,9 @@ use crate::limits;
 struct Inherited {
     /// The record's index in the input.
     index: u32,
-    /// [`KEY`] and [`VALUE`].
+    /// [`PackedColumns::KEY_IS_OF_ROW`] and [`PackedColumns::VALUE_IS_OF_ROW`].
     parts: u8,
 }
-
-/// In [`Inherited::parts`]: the key.
-const KEY: u8 = PackedColumns::KEY_IS_OF_ROW >> PackedColumns::INHERITED_SHIFT;
-/// In [`Inherited::parts`]: the value.
-const VALUE: u8 = PackedColumns::VALUE_IS_OF_ROW >> PackedColumns::INHERITED_SHIFT;
 
 /// More bytes are forwarded than is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +82,7 @@ impl DerivedBatch {
             return Ok(());
         }
         self.inherited.resize(first, Inherited::default());
-        let parts = columns.nulls.iter().map(|bits| bits >> PackedColumns::INHERITED_SHIFT);
+        let parts = columns.nulls.iter().map(|bits| bits & PackedColumns::IS_OF_ROW);
         let inherited = parts.zip(0..).map(|(parts, place)| Inherited { index: columns.input_index(place), parts });
         self.inherited.extend(inherited);
         Ok(())
@@ -138,10 +133,10 @@ impl DerivedBatch {
         let mut record = self.records.record(index);
         if let Some(inherited) = self.inherited.get(index) {
             let place = inherited.index as usize;
-            if inherited.parts & KEY != 0 {
+            if inherited.parts & PackedColumns::KEY_IS_OF_ROW != 0 {
                 record.key = input.key(place);
             }
-            if inherited.parts & VALUE != 0 {
+            if inherited.parts & PackedColumns::VALUE_IS_OF_ROW != 0 {
                 record.value = input.value(place);
             }
         }
@@ -155,7 +150,7 @@ impl DerivedBatch {
         let neighbours = self.inherited[start..].iter().zip(start..).zip(first..);
         let untouched = neighbours.take_while(|((inherited, index), place)| {
             let at = *place as usize;
-            **inherited == Inherited { index: *place, parts: KEY | VALUE }
+            **inherited == Inherited { index: *place, parts: PackedColumns::IS_OF_ROW }
                 && self.records.timestamp(*index) == input.timestamp(at)
                 && (!has_headers || self.records.headers(*index) == input.headers(at))
         });
@@ -168,7 +163,7 @@ mod tests {
     use super::super::{Headers, pack_header};
     use super::*;
 
-    const BOTH: u8 = PackedColumns::KEY_IS_OF_ROW | PackedColumns::VALUE_IS_OF_ROW;
+    const BOTH: u8 = PackedColumns::IS_OF_ROW;
 
     fn input() -> RecordBatch {
         let mut packed = Vec::new();

@@ -88,8 +88,8 @@ impl PackedColumns<'_> {
     pub const KEY_IS_OF_ROW: u8 = 4;
     /// Bit of `nulls`: the value is the one of the row that the record descends from, and takes no bytes.
     pub const VALUE_IS_OF_ROW: u8 = 8;
-    /// How far these bits are above those for nulls.
-    pub(super) const INHERITED_SHIFT: u32 = 2;
+    /// Both of these bits.
+    pub(super) const IS_OF_ROW: u8 = Self::KEY_IS_OF_ROW | Self::VALUE_IS_OF_ROW;
 
     /// The number of records.
     #[must_use]
@@ -120,7 +120,7 @@ impl PackedColumns<'_> {
 
     /// Whether a key or value is that of the call's input.
     pub(super) fn inherits(&self) -> bool {
-        self.all_bits() & (Self::KEY_IS_OF_ROW | Self::VALUE_IS_OF_ROW) != 0
+        self.all_bits() & Self::IS_OF_ROW != 0
     }
 
     fn all_bits(&self) -> u8 {
@@ -150,7 +150,7 @@ impl PackedColumns<'_> {
     }
 
     fn check_nulls(&self) -> Result<(), ColumnsError> {
-        const OF_ROW: u8 = PackedColumns::KEY_IS_OF_ROW | PackedColumns::VALUE_IS_OF_ROW;
+        const KNOWN: u8 = KEY_IS_NULL | VALUE_IS_NULL | PackedColumns::IS_OF_ROW;
         if self.all_bits() & !(KEY_IS_NULL | VALUE_IS_NULL) == 0 {
             return Ok(());
         }
@@ -160,11 +160,13 @@ impl PackedColumns<'_> {
             ends(column, index) == start
         };
         for (index, &bits) in self.nulls.iter().enumerate() {
-            let both = (bits & OF_ROW) >> Self::INHERITED_SHIFT & bits;
-            let has_row = bits & OF_ROW == 0 || !self.parents.is_empty();
-            let key_fits = bits & Self::KEY_IS_OF_ROW == 0 || is_empty(self.key_ends, index);
-            let value_fits = bits & Self::VALUE_IS_OF_ROW == 0 || is_empty(self.value_ends, index);
-            if both != 0 || bits >= 16 || !has_row || !key_fits || !value_fits {
+            let fits = |is_null: u8, is_of_row: u8, ends: &[u8]| {
+                bits & is_of_row == 0 || (bits & is_null == 0 && is_empty(ends, index))
+            };
+            let has_row = bits & Self::IS_OF_ROW == 0 || !self.parents.is_empty();
+            let key_fits = fits(KEY_IS_NULL, Self::KEY_IS_OF_ROW, self.key_ends);
+            let value_fits = fits(VALUE_IS_NULL, Self::VALUE_IS_OF_ROW, self.value_ends);
+            if bits & !KNOWN != 0 || !has_row || !key_fits || !value_fits {
                 return Err(ColumnsError::Nulls { index, bits });
             }
         }

@@ -115,7 +115,7 @@ fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
     // Opening: don't read every file's statistics, and preallocate 64 KiB of manifest instead of 4 MiB for each task.
     options.set_skip_stats_update_on_db_open(true);
     options.set_manifest_preallocation_size(64 * KIB);
-    // By default every open starts 15 threads to read files, even without files: with hundreds of tasks that is most of the work.
+    // By default every open starts 15 threads to read files, even without files: a third of the work of an open (bench/LOG.md).
     options.set_max_file_opening_threads(1);
 
     // Obsolete files are deleted in the background, never on a stream thread.

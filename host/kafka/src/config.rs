@@ -331,6 +331,7 @@ impl KafkaConfig {
     /// Puts what the user said over `properties`: first what has no prefix and fits, then each section.
     fn overlay(&self, properties: &mut BTreeMap<String, String>, scope: Scope, sections: &[&BTreeMap<String, String>]) {
         let fits = |key: &str| matches!(property::verdict(key), Verdict::Allowed { scope: has, .. } if has == Scope::Any || has == scope);
+        properties.extend(with_defaults(CLIENT_DEFAULTS));
         let common = self.common.iter().filter(|(key, _)| fits(key));
         let all = common.chain(sections.iter().flat_map(|section| section.iter()));
         properties.extend(all.map(|(key, value)| (key.clone(), value.clone())));
@@ -349,6 +350,11 @@ impl fmt::Debug for KafkaConfig {
 }
 
 /// Where our clients differ from what librdkafka does as it comes, and why.
+const CLIENT_DEFAULTS: &[(&str, &str)] = &[
+    // 10 s as it comes: a broker that is back would stay unused that long. 1 s is the default of Kafka's own clients.
+    ("reconnect.backoff.max.ms", "1000"),
+];
+
 const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
     // 1 s as it comes: a queue that was full once would stay empty that long.
     ("fetch.queue.backoff.ms", "5"),

@@ -1,6 +1,7 @@
 //! A stream thread's consumer: one queue a partition, one bell for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,17 @@ use crate::config::KafkaConfig;
 use crate::error::{During, classify, kind_of, refused};
 use crate::log_bounds::{self, QUESTION_TIMEOUT};
 use crate::membership::{Member, Membership, Rebalance};
-use crate::native::{Client, MessageBuffer, PartitionList, Queue, Role, Wakeup};
+use crate::native::{Client, MessageBuffer, NativeError, PartitionList, Queue, Role, Wakeup};
 use crate::native::{is_fatal_code, is_unknown_topic_code};
 use crate::partition::Cursor;
 
-/// How long [`Consumer::committed`] may block: a pending transaction is asked for again, not waited out.
-const COMMITTED_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long [`Consumer::committed`] may block, at first and when it has failed again and again. librdkafka never ends a question that a pending
+/// transaction holds back: it asks the broker every `retry.backoff.max.ms`, also when nobody waits for the answer any more. So there must not
+/// be many of them.
+const COMMITTED_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(4);
+/// What an operator can do about a transaction that never ends: a broker may forget to end one (KAFKA-20734).
+const PENDING_HINT: &str = "where the group's records go on is not told as long as a transaction on its offsets is open; \
+    one that stays open for longer than `transaction-timeout` can be ended with Kafka's `kafka-transactions.sh` (`find-hanging`, then `abort`)";
 /// How long a commit may take: the coordinator may have moved.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a farewell may take.
@@ -41,6 +47,8 @@ pub struct KafkaConsumer {
     next_look: Option<Instant>,
     buffer: MessageBuffer,
     reads_committed: bool,
+    /// How long the next question for committed offsets may take.
+    committed_timeout: Duration,
 }
 
 struct Assigned {
@@ -79,6 +87,7 @@ impl KafkaConsumer {
             next_look: None,
             buffer: MessageBuffer::default(),
             reads_committed: config.guarantee() == ProcessingGuarantee::ExactlyOnce,
+            committed_timeout: *COMMITTED_TIMEOUT.start(),
         })
     }
 
@@ -255,8 +264,15 @@ impl Consumer for KafkaConsumer {
             return Ok(Vec::new());
         }
         let list = PartitionList::of(partitions);
-        let failed = |error| classify(error, During::Asking, "read the group's committed offsets");
-        self.client.committed(&list, COMMITTED_TIMEOUT).map_err(failed)?;
+        let timeout = self.committed_timeout;
+        self.committed_timeout = (timeout * 2).min(*COMMITTED_TIMEOUT.end());
+        let failed = |error: NativeError| {
+            let may_be_pending = self.reads_committed && error.is_timed_out();
+            let told = classify(error, During::Asking, "read the group's committed offsets");
+            if may_be_pending { Error::new(told.kind(), PENDING_HINT).caused_by(told) } else { told }
+        };
+        self.client.committed(&list, timeout).map_err(failed)?;
+        self.committed_timeout = *COMMITTED_TIMEOUT.start();
         let entries = list.entries();
         let committed = entries.into_iter().map(|entry| {
             entry.code.check().map_err(failed)?;

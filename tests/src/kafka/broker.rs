@@ -75,6 +75,18 @@ impl Broker {
         self.call("restart", &["--hard", "--wipe-with-process", &process]);
     }
 
+    /// Whether the broker has lost the end of a transaction, as Kafka 4.3 may when it is killed between the decision and the markers and a
+    /// partition has no leader for a moment afterwards (KAFKA-20734). Such a transaction stays open in its partitions for ever.
+    ///
+    /// # Panics
+    ///
+    /// When the broker's log can't be read.
+    #[must_use]
+    pub fn has_lost_markers(&self) -> bool {
+        let log = std::fs::read_to_string(self.directory.join("broker.log")).expect("a broker has a log");
+        log.contains("Couldn't find leader endpoint for partitions")
+    }
+
     /// SIGSTOP: connections stay open and nothing answers, until [`Self::thaw`].
     pub fn freeze(&self) {
         self.call("freeze", &[]);

@@ -169,6 +169,7 @@ fn offsets_join_the_transaction_and_pending_ones_are_waited_for() {
     producer.send_offsets(&[(partitions[1].clone(), committed(42))], &group(&app)).expect("offsets");
     let error = consumer.committed(&partitions).expect_err("the transaction is open");
     assert_eq!(error.kind(), Kind::Retriable, "{error}");
+    assert!(error.to_string().contains("find-hanging"), "an operator is told what to do: {error}");
     producer.commit_transaction().expect("commit");
     assert_eq!(read(&mut consumer), [None, Some(committed(42))]);
 }

@@ -21,6 +21,7 @@ pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
         ("date", date()),
         ("machine", format!("{}, {cores} cores, {} GiB memory, Linux {}", processor(), memory_gib(), kernel())),
         ("cores", format!("broker and bench on {}, engine on {}", bench.cores.broker, bench.cores.engine)),
+        ("files", format!("topics and state on {}", file_system(&bench.directory))),
         ("Millstream", format!("commit {}", commit(&bench.installed.checkout))),
         ("Kafka and Kafka Streams", format!("{}; {}", kafka_version(&bench.installed.checkout), java_version())),
         ("librdkafka", rdkafka::util::get_rdkafka_version().1),
@@ -91,6 +92,11 @@ fn memory_gib() -> u64 {
 
 fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// On a disk, the first engine after a filling pays for its writeback: 1 KiB records then cost up to twice as much.
+fn file_system(directory: &Path) -> String {
+    said(Command::new("stat").args(["--file-system", "--format=%T"]).arg(directory))
 }
 
 fn said(command: &mut Command) -> String {

@@ -38,7 +38,9 @@ impl Cluster {
         let script = checkout.join("tests/kafka/broker.sh");
         let mut command = Command::new("taskset");
         command.args(["-c", cores]).arg(&script).args(["start", "--port", "auto", "--quick", "--heap", "1g", "--dir"]);
-        command.arg(directory).args(["--with-process", &std::process::id().to_string()]);
+        // What one engine has written is gone before the next one needs the room.
+        command.arg(directory).args(["--set", "log.segment.delete.delay.ms=1000"]);
+        command.args(["--with-process", &std::process::id().to_string()]);
         let output = command.output().context("can't run `taskset`; run `.ci/install bench`")?;
         if !output.status.success() {
             bail!("the broker does not start: {}", String::from_utf8_lossy(&output.stderr));

@@ -91,7 +91,7 @@ impl Bench {
     ///
     /// When an engine fails or is wrong.
     pub fn run(&self, plan: &Plan, destination: Option<Destination>) -> Result<()> {
-        let mut results = Results::new(destination, facts::gather(self, plan));
+        let mut results = Results::new(destination, facts::gather(self, plan), plan.variants.is_empty());
         let busy = facts::Busy::now();
         for name in &plan.workloads {
             let is_wanted = |workload: &Workload| {
@@ -140,14 +140,16 @@ impl Bench {
 struct Results {
     destination: Option<Destination>,
     circumstances: Circumstances,
+    /// Whether each workload is measured with all of its variants.
+    has_all_variants: bool,
     runs: Vec<Run>,
     /// The CPU time of all engines, to tell what others used.
     engine_seconds: f64,
 }
 
 impl Results {
-    fn new(destination: Option<Destination>, circumstances: Circumstances) -> Self {
-        Self { destination, circumstances, runs: Vec::new(), engine_seconds: 0.0 }
+    fn new(destination: Option<Destination>, circumstances: Circumstances, has_all_variants: bool) -> Self {
+        Self { destination, circumstances, has_all_variants, runs: Vec::new(), engine_seconds: 0.0 }
     }
 
     fn add(&mut self, run: Run) -> Result<()> {
@@ -158,7 +160,9 @@ impl Results {
 
     fn write(&self) -> Result<()> {
         let Some(destination) = &self.destination else { return Ok(()) };
-        let of = |run: &Run| (run.workload.clone(), run.engine.clone(), run.guarantee.clone());
+        // Another scale has other variants, which replace the former ones; a run of some variants leaves the others.
+        let variant = |run: &Run| if self.has_all_variants { String::new() } else { run.variant.clone() };
+        let of = |run: &Run| (run.workload.clone(), variant(run), run.engine.clone(), run.guarantee.clone());
         let is_new = |kept: &&Run| self.runs.iter().any(|run| of(run) == of(kept));
         let mut runs: Vec<Run> = destination.kept.iter().filter(|kept| !is_new(kept)).cloned().collect();
         runs.extend(self.runs.iter().cloned());

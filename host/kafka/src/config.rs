@@ -365,8 +365,8 @@ const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
 ];
 
 const KIB: u32 = 1024;
-/// What a consumer reads ahead, in all its partitions together; 1 MiB of one partition at most, as Kafka's own clients. Four times as much cost
-/// as much CPU and 30 MiB of memory (bench/LOG.md).
+/// What a consumer reads ahead, in all its partitions together; 1 MiB of one partition at most, as Kafka's own clients. Four times as much took
+/// 30 MiB more and the same CPU (bench/LOG.md).
 const READ_AHEAD_KIB: u32 = 16 * KIB;
 const READ_AHEAD_RECORDS: u32 = 200_000;
 
@@ -470,9 +470,9 @@ mod tests {
             keys.map(|key| properties.get(key).and_then(|value| value.parse::<u32>().ok()).expect("it is set"))
         };
         let config = config(ProcessingGuarantee::ExactlyOnce, &[]);
-        assert_eq!(of(config.clone()), [5_000, 4_096, 1 << 20]);
-        assert_eq!(of(config.clone().with_partitions(8)), [5_000, 4_096, 1 << 20]);
-        assert_eq!(of(config.clone().with_partitions(200)), [1_000, 163, 163 << 10]);
+        assert_eq!(of(config.clone()), [5_000, 1_024, 1 << 20]);
+        assert_eq!(of(config.clone().with_partitions(32)), [5_000, 512, 512 << 10]);
+        assert_eq!(of(config.clone().with_partitions(200)), [1_000, 128, 81 << 10]);
         assert_eq!(of(config.clone().with_partitions(u32::MAX)), [100, 128, 64 << 10]);
         let queued = |config: KafkaConfig| {
             config.producer(1).get("queue.buffering.max.messages").and_then(|value| value.parse::<u32>().ok())
@@ -482,6 +482,18 @@ mod tests {
         assert_eq!(queued(config.with_partitions(u32::MAX)), Some(50_000));
         let told = self::config(ProcessingGuarantee::ExactlyOnce, &[("max.partition.fetch.bytes", "7777")]);
         assert_eq!(of(told.with_partitions(200))[2], 7777, "what the user says goes before");
+    }
+
+    #[test]
+    fn every_client_looks_within_a_second_for_a_broker_that_is_back() {
+        let key = "reconnect.backoff.max.ms";
+        let of = |config: &KafkaConfig| {
+            [config.consumer(1, true), config.restore(1), config.producer(1), config.admin()]
+                .map(|properties| properties.get(key).map(str::to_owned))
+        };
+        assert_eq!(of(&config(ProcessingGuarantee::ExactlyOnce, &[])), ["1000"; 4].map(|ms| Some(ms.to_owned())));
+        let theirs = config(ProcessingGuarantee::ExactlyOnce, &[(key, "7000")]);
+        assert_eq!(of(&theirs), ["7000"; 4].map(|ms| Some(ms.to_owned())), "what the user says goes before");
     }
 
     #[test]
@@ -518,7 +530,7 @@ mod tests {
         let config = config(ProcessingGuarantee::AtLeastOnce, &[]);
         assert_eq!(config.producer(1).get("partitioner"), Some("murmur2_random"));
         assert_eq!(config.producer(1).get("queue.buffering.max.kbytes"), Some("32768"));
-        assert_eq!(config.consumer(1, false).get("queued.max.messages.kbytes"), Some("4096"));
+        assert_eq!(config.consumer(1, false).get("queued.max.messages.kbytes"), Some("1024"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use millstream_core::commit::ProcessingGuarantee;
 
+use crate::defaults;
 use crate::native;
 use crate::property::{self, Scope, Verdict};
 
@@ -242,7 +243,7 @@ impl KafkaConfig {
     /// The main consumer of a stream thread. `is_member` makes it a (static) member of the group.
     #[must_use]
     pub fn consumer(&self, thread: u32, is_member: bool) -> ClientProperties {
-        let mut properties = self.reading(&[], &[&self.consumer]);
+        let mut properties = self.reading(defaults::of_consumer(self.partitions), &[&self.consumer]);
         let mut force = |key: &str, value: String| properties.insert(key.to_owned(), value);
         force("client.id", format!("{}-StreamThread-{thread}-consumer", self.client_id));
         force("group.id", self.application_id.clone());
@@ -256,7 +257,7 @@ impl KafkaConfig {
     /// The consumer with which a stream thread reads changelogs.
     #[must_use]
     pub fn restore(&self, thread: u32) -> ClientProperties {
-        let mut properties = self.reading(RESTORE_DEFAULTS, &[&self.consumer, &self.restore]);
+        let mut properties = self.reading(defaults::of_restore(self.partitions), &[&self.consumer, &self.restore]);
         let client_id = format!("{}-StreamThread-{thread}-restore-consumer", self.client_id);
         properties.insert("client.id".to_owned(), client_id);
         // Properties of a member mean nothing to a consumer without a group, and librdkafka would say so in the log.
@@ -269,8 +270,7 @@ impl KafkaConfig {
     /// The producer of a stream thread.
     #[must_use]
     pub fn producer(&self, thread: u32) -> ClientProperties {
-        let mut properties = with_defaults(PRODUCER_DEFAULTS);
-        properties.extend([producer_queue(self.partitions)]);
+        let mut properties = defaults::of_producer(self.partitions);
         let timeout = self.transaction_timeout.as_millis().to_string();
         let exactly_once = self.guarantee == ProcessingGuarantee::ExactlyOnce;
         if exactly_once {
@@ -300,16 +300,17 @@ impl KafkaConfig {
     /// The client that looks after topics.
     #[must_use]
     pub fn admin(&self) -> ClientProperties {
-        let mut properties = BTreeMap::new();
+        let mut properties = defaults::of_any();
         self.overlay(&mut properties, Scope::Any, &[&self.admin]);
         properties.insert("client.id".to_owned(), format!("{}-admin", self.client_id));
         ClientProperties(properties)
     }
 
-    fn reading(&self, defaults: &[(&str, &str)], sections: &[&BTreeMap<String, String>]) -> BTreeMap<String, String> {
-        let mut properties = with_defaults(CONSUMER_DEFAULTS);
-        properties.extend(read_ahead(self.partitions));
-        properties.extend(with_defaults(defaults));
+    fn reading(
+        &self,
+        mut properties: BTreeMap<String, String>,
+        sections: &[&BTreeMap<String, String>],
+    ) -> BTreeMap<String, String> {
         self.overlay(&mut properties, Scope::Consumer, sections);
         let isolation = match self.guarantee {
             ProcessingGuarantee::ExactlyOnce => "read_committed",
@@ -331,7 +332,6 @@ impl KafkaConfig {
     /// Puts what the user said over `properties`: first what has no prefix and fits, then each section.
     fn overlay(&self, properties: &mut BTreeMap<String, String>, scope: Scope, sections: &[&BTreeMap<String, String>]) {
         let fits = |key: &str| matches!(property::verdict(key), Verdict::Allowed { scope: has, .. } if has == Scope::Any || has == scope);
-        properties.extend(with_defaults(CLIENT_DEFAULTS));
         let common = self.common.iter().filter(|(key, _)| fits(key));
         let all = common.chain(sections.iter().flat_map(|section| section.iter()));
         properties.extend(all.map(|(key, value)| (key.clone(), value.clone())));
@@ -349,77 +349,8 @@ impl fmt::Debug for KafkaConfig {
     }
 }
 
-/// Where our clients differ from what librdkafka does as it comes, and why.
-const CLIENT_DEFAULTS: &[(&str, &str)] = &[
-    // 10 s as it comes: a broker that is back would stay unused that long. 1 s is the default of Kafka's own clients.
-    ("reconnect.backoff.max.ms", "1000"),
-];
-
-const CONSUMER_DEFAULTS: &[(&str, &str)] = &[
-    // 1 s as it comes: a queue that was full once would stay empty that long.
-    ("fetch.queue.backoff.ms", "5"),
-    // How soon an idle partition is known to have nothing more (500 ms as it comes): a join waits for that.
-    ("fetch.wait.max.ms", "100"),
-    ("retry.backoff.ms", "20"),
-    ("retry.backoff.max.ms", "200"),
-];
-
-const KIB: u32 = 1024;
-/// What a consumer reads ahead, in all its partitions together; 1 MiB of one partition at most, as Kafka's own clients. Four times as much took
-/// 30 MiB more and the same CPU (bench/LOG.md).
-const READ_AHEAD_KIB: u32 = 16 * KIB;
-const READ_AHEAD_RECORDS: u32 = 200_000;
-
-/// How far to read ahead in each of so many partitions. librdkafka bounds each partition for itself, with 64 MiB and 100 000 records as they come,
-/// and a record takes some 400 bytes beside its own: with many partitions most of the process's memory was this (bench/LOG.md).
-fn read_ahead(partitions: u32) -> [(String, String); 3] {
-    let kib = READ_AHEAD_KIB / partitions;
-    [
-        ("queued.min.messages", (READ_AHEAD_RECORDS / partitions).clamp(100, 5_000)),
-        ("queued.max.messages.kbytes", kib.clamp(128, KIB)),
-        // In one answer; brokers send at least one batch however large it is.
-        ("fetch.message.max.bytes", kib.clamp(64, KIB) * KIB),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_string()))
-}
-
-const RESTORE_DEFAULTS: &[(&str, &str)] = &[
-    // A broker answers a connection's requests one after the other, so that where a changelog ends is told only when the
-    // fetch of the one before has waited: this long for each store that is opened.
-    ("fetch.wait.max.ms", "5"),
-    // Nothing but the network is to be waited for.
-    ("queued.min.messages", "100000"),
-];
-
 /// One small request; Kafka's clients wait five minutes, in which an operator wonders where the records of a new topic are.
 const TOPICS_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-
-const PRODUCER_DEFAULTS: &[(&str, &str)] = &[
-    // Large batches cost less; a commit flushes at once whatever this says. 100 is Kafka Streams' default.
-    ("linger.ms", "100"),
-    // librdkafka has one request of a partition under way. What waits behind it for longer than `linger.ms` keeps its thread awake without
-    // a pause (bench/LOG.md), so a request goes out as soon as it is large enough to be cheap: 10 000 and 1 MB as they come, which
-    // the queue below rarely has for one partition.
-    ("batch.num.messages", "2500"),
-    ("batch.size", "1000000"),
-    // 1 GiB as it comes; smaller was cheaper, and Java's `buffer.memory` is 32 MiB.
-    ("queue.buffering.max.kbytes", "32768"),
-    ("acks", "all"),
-    ("enable.idempotence", "true"),
-    // How long a topic that the brokers do not know may be one that was just created (30 s as it comes): less than a transaction
-    // lasts, or a missing topic would look like a slow broker.
-    ("topic.metadata.propagation.max.ms", "5000"),
-];
-
-/// How many records a producer queues (100 000 as it comes): few are cheaper, but what is written for many partitions needs room for a
-/// request to each of them (bench/LOG.md).
-fn producer_queue(partitions: u32) -> (String, String) {
-    ("queue.buffering.max.messages".to_owned(), partitions.saturating_mul(250).clamp(20_000, 50_000).to_string())
-}
-
-fn with_defaults(defaults: &[(&str, &str)]) -> BTreeMap<String, String> {
-    defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
 
 fn unknown(nearest: Option<&'static str>) -> String {
     match nearest {

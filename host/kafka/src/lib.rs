@@ -30,6 +30,7 @@ mod broker;
 mod changelog_reader;
 mod config;
 mod consumer;
+mod defaults;
 mod error;
 mod log;
 mod log_bounds;

@@ -161,9 +161,11 @@ impl Results {
     fn write(&self) -> Result<()> {
         let Some(destination) = &self.destination else { return Ok(()) };
         // Another scale has other variants, which replace the former ones; a run of some variants leaves the others.
-        let variant = |run: &Run| if self.has_all_variants { String::new() } else { run.variant.clone() };
-        let of = |run: &Run| (run.workload.clone(), variant(run), run.engine.clone(), run.guarantee.clone());
-        let is_new = |kept: &&Run| self.runs.iter().any(|run| of(run) == of(kept));
+        let replaces = |run: &Run, kept: &Run| {
+            (&run.workload, &run.engine, &run.guarantee) == (&kept.workload, &kept.engine, &kept.guarantee)
+                && (self.has_all_variants || run.variant == kept.variant)
+        };
+        let is_new = |kept: &&Run| self.runs.iter().any(|run| replaces(run, kept));
         let mut runs: Vec<Run> = destination.kept.iter().filter(|kept| !is_new(kept)).cloned().collect();
         runs.extend(self.runs.iter().cloned());
         // The sort is stable: runs of a workload stay in their order.

@@ -32,7 +32,14 @@ fn send_in_transaction(producer: &mut dyn Producer, topic: &millstream_core::id:
 
 #[test]
 fn records_arrive_as_they_were_sent() {
-    let app = App::exactly_once();
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        arrive_as_they_were_sent(compression);
+    }
+}
+
+fn arrive_as_they_were_sent(compression: &str) {
+    let mut app = App::exactly_once();
+    app.properties.insert("producer.compression.type".to_owned(), compression.to_owned());
     let topic = app.topic("records", 1);
     let partition = TopicPartition::new(topic.clone(), 0);
     let mut headers = Vec::new();
@@ -47,14 +54,18 @@ fn records_arrive_as_they_were_sent() {
         timestamp,
         headers: Headers::EMPTY,
     };
+    let with_headers = |record| ProducerRecord { headers: Headers::from_packed(&headers), ..record };
     let sent = [
         plain(Some(b"key"), Some(b"value"), 1_700_000_000_000),
         plain(None, Some(b"no key"), 1),
         plain(Some(b"tombstone"), None, 2),
         plain(None, None, 3),
         plain(Some(b""), Some(b""), 4),
-        ProducerRecord { headers: Headers::from_packed(&headers), ..plain(Some(b"headers"), Some(&[0, 255, 0]), 5) },
-        plain(Some(b"last"), Some(b"value"), 6),
+        with_headers(plain(Some(b"headers"), Some(&[0, 255, 0]), 5)),
+        with_headers(plain(Some(b"headers"), Some(b""), 6)),
+        with_headers(plain(Some(b"headers"), None, 7)),
+        with_headers(plain(None, None, 8)),
+        plain(Some(b"last"), Some(b"value"), 9),
     ];
     let mut producer = app.producer("p", &[]);
     producer.begin_transaction().expect("begin");
@@ -71,7 +82,7 @@ fn records_arrive_as_they_were_sent() {
     for (index, sent) in sent.iter().enumerate() {
         let found = fetched.records.record(index);
         let expected = (sent.key, sent.value, sent.timestamp, sent.headers);
-        assert_eq!((found.key, found.value, found.timestamp, found.headers), expected, "record {index}");
+        assert_eq!((found.key, found.value, found.timestamp, found.headers), expected, "record {index}, {compression}");
         assert_eq!(fetched.records.row(index), index as u32);
     }
 }

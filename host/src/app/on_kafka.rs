@@ -19,7 +19,7 @@ use super::{Parts, outcome_of, tasks_of_thread};
 use crate::clock::SystemClock;
 use crate::config::{Application, GroupProtocol, Settings};
 use crate::failure::Failure;
-use crate::memory::IdleMemory;
+use crate::memory::{self, IdleMemory};
 use crate::signals::drain_on_signal;
 use crate::supervisor::{MakeThread, Supervisor};
 
@@ -37,6 +37,7 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 ///
 /// When the cluster, a plugin or the state can't be used, or a thread has ended.
 pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure> {
+    memory::keep_while_busy();
     let settings = &application.settings;
     let properties = settings.kafka.resolve().map_err(Failure::usage)?;
     let memory = settings.state.memory_bytes_max;

@@ -45,7 +45,8 @@ KEEP ?=
 BROKER_CORES ?=
 ENGINE_CORES ?=
 option = $(if $(2),--$(1) $(2))
-BENCH := $(TARGET)/release/bench --directory $(TARGET)/bench
+DIRECTORY ?= $(TARGET)/bench
+BENCH := $(TARGET)/release/bench --directory $(DIRECTORY)
 
 .PHONY: help run run-kafka setup build plugins test unit sim e2e check bench bench-languages bench-smoke clean
 

@@ -44,8 +44,8 @@ SCALE ?= 1
 KEEP ?=
 BROKER_CORES ?=
 ENGINE_CORES ?=
-option = $(if $(2),--$(1) $(2))
 DIRECTORY ?= $(TARGET)/bench
+option = $(if $(2),--$(1) $(2))
 BENCH := $(TARGET)/release/bench --directory $(DIRECTORY)
 
 .PHONY: help run run-kafka setup build plugins test unit sim e2e check bench bench-languages bench-smoke clean

@@ -40,14 +40,13 @@ impl IdleMemory {
     }
 }
 
-/// Bytes that are mapped by themselves, or given back from the end of an arena: the most that the C library takes.
-const LARGE: i32 = 32 << 20;
-
 /// Tells the allocator to keep what is freed until [`IdleMemory`] gives it back. By itself it returned each buffer of fetched records and each
 /// end of an arena at once, to be asked for again a page at a time: a sixth of a pass-through of records of 1 KiB (bench/LOG.md).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "the C library has no other interface; it may be called at any time, from any thread")]
 pub fn keep_while_busy() {
+    /// Bytes that are mapped by themselves, or given back from the end of an arena: the most that the C library takes.
+    const LARGE: i32 = 32 << 20;
     // SAFETY: they set two numbers, under the allocator's own lock.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);

@@ -1,6 +1,6 @@
 //! What a processor can do while it is called: its stores, `forward`, punctuations, time and metadata.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::error::Coordinates;
 use crate::id::{Offset, TIMESTAMP_UNKNOWN, TaskId, Timestamp, TopicPartition};
@@ -202,14 +202,14 @@ impl TaskContext {
         }
     }
 
-    /// Forwards the records `range` of the call's input as they are to all children. For native operators.
-    pub fn forward_range(&mut self, records: &RecordBatch, range: std::ops::Range<usize>) {
+    /// Forwards the records `range` of `input`, the call's, as they are to all children. For native operators.
+    pub fn forward_range(&mut self, input: &RecordBatch, range: Range<usize>) {
         if self.sequenced {
-            self.forwarded.sequence_records.push_range(records, range);
+            self.forwarded.sequence_records.push_range_of_input(input, range);
             self.forwarded.sequence.resize(self.forwarded.sequence_records.len(), None);
         } else {
             for batch in &mut self.forwarded.by_child {
-                batch.push_range(records, range.clone());
+                batch.push_range_of_input(input, range.clone());
             }
         }
     }

@@ -7,8 +7,9 @@ pub const RUN_RECORDS_MAX: usize = 1000;
 /// must hold its input, its output and the allocator's slack many times over.
 pub const RUN_BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes that a record queue takes from the consumer at once, so that large records do not multiply by [`RUN_RECORDS_MAX`].
-pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of records of the usual size that a record queue takes from the consumer at once: a little less than a run, so that they mostly are
+/// one, which is then handed on without a copy.
+pub const QUEUE_BYTES_MAX: usize = 448 * 1024;
 
 /// Records that one call of a processor may forward. A guest that forwards in a loop would fill the host's memory.
 pub const FORWARD_RECORDS_MAX: usize = 4_000_000;
@@ -34,5 +35,5 @@ pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Changelog records applied to a store at once while it is restored.
 pub const RESTORE_RECORDS_MAX: usize = 10_000;
 
-const _: () = assert!(RUN_BYTES_MAX <= QUEUE_BYTES_MAX);
-const _: () = assert!(QUEUE_BYTES_MAX < u32::MAX as usize && FORWARD_BYTES_MAX < u32::MAX as usize / 4);
+const _: () = assert!(QUEUE_BYTES_MAX <= RUN_BYTES_MAX);
+const _: () = assert!(RUN_BYTES_MAX < u32::MAX as usize && FORWARD_BYTES_MAX < u32::MAX as usize / 4);

@@ -1,6 +1,8 @@
 //! Records that a call forwards. Keys and values that are those of the call's input are not copied before it is known where they go: a
 //! batch that is forwarded untouched is never copied at all.
 
+use std::ops::Range;
+
 use super::{ColumnsError, PackedColumns, Record, RecordBatch};
 use crate::limits;
 
@@ -57,10 +59,12 @@ impl DerivedBatch {
         self.end_own();
     }
 
-    /// Appends copies of records; see [`RecordBatch::push_range`].
-    pub fn push_range(&mut self, other: &RecordBatch, range: std::ops::Range<usize>) {
-        self.records.push_range(other, range);
-        self.end_own();
+    /// Appends the records `range` of `input`, the batch that the call was given, as they are.
+    pub fn push_range_of_input(&mut self, input: &RecordBatch, range: Range<usize>) {
+        self.inherited.resize(self.len(), Inherited::default());
+        self.records.push_range_without_bytes(input, range.clone());
+        let untouched = |index| Inherited { index: index as u32, parts: PackedColumns::IS_OF_ROW };
+        self.inherited.extend(range.map(untouched));
     }
 
     fn end_own(&mut self) {
@@ -213,6 +217,29 @@ mod tests {
         forward(&mut derived, &[(0, BOTH, "", "", 0), (1, BOTH, "", "", 1), (2, BOTH, "", "", 2)]).unwrap();
         let mut memory = RecordBatch::new();
         assert!(std::ptr::eq(derived.resolve(&input, &mut memory).unwrap(), &raw const input));
+    }
+
+    #[test]
+    fn ranges_of_the_input_keep_all_they_have() {
+        let input = input();
+        let mut memory = RecordBatch::new();
+        let mut derived = DerivedBatch::default();
+        derived.push_range_of_input(&input, 0..2);
+        derived.push_range_of_input(&input, 2..4);
+        assert_eq!(derived.byte_len(), input.headers(3).packed().len(), "no key and no value is held twice");
+        assert!(std::ptr::eq(derived.resolve(&input, &mut memory).unwrap(), &raw const input));
+
+        derived.clear();
+        let own = Record { key: None, value: Some(b"own"), timestamp: 5, headers: Headers::EMPTY };
+        derived.push(own, 12);
+        derived.push_range_of_input(&input, 3..4);
+        derived.push_range_of_input(&input, 1..1);
+        derived.push_range_of_input(&input, 1..3);
+        derived.push(own, 12);
+        let resolved = derived.resolve(&input, &mut memory).unwrap();
+        let expected = [own, input.record(3), input.record(1), input.record(2), own];
+        assert_eq!(resolved.iter().collect::<Vec<_>>(), expected);
+        assert_eq!((0..5).map(|index| resolved.row(index)).collect::<Vec<_>>(), [12, 13, 11, 12, 12]);
     }
 
     #[test]

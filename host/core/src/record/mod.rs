@@ -7,6 +7,8 @@ mod derived;
 mod headers;
 mod packed;
 
+use std::ops::Range;
+
 use crate::id::Timestamp;
 
 pub use derived::{DerivedBatch, TooManyBytes};
@@ -85,7 +87,7 @@ impl RecordBatch {
 
     /// The bytes of the keys and values of the records `range`.
     #[must_use]
-    pub fn range_byte_len(&self, range: std::ops::Range<usize>) -> usize {
+    pub fn range_byte_len(&self, range: Range<usize>) -> usize {
         let between = |ends: &[u32]| match range.end.checked_sub(1).filter(|last| *last >= range.start) {
             None => 0,
             Some(last) => (ends[last] - range.start.checked_sub(1).map_or(0, |before| ends[before])) as usize,
@@ -200,22 +202,38 @@ impl RecordBatch {
     }
 
     /// Appends the records `range` of `other`, each with the row it has there.
-    pub fn push_range(&mut self, other: &RecordBatch, range: std::ops::Range<usize>) {
+    pub fn push_range(&mut self, other: &RecordBatch, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
-        let first = self.len();
-        let count = range.len();
         append_spans(&mut self.keys, &mut self.key_ends, &other.keys, &other.key_ends, &range);
         append_spans(&mut self.values, &mut self.value_ends, &other.values, &other.value_ends, &range);
-        self.timestamps.extend_from_slice(&other.timestamps[range.clone()]);
-        self.rows.extend_from_slice(&other.rows[range.clone()]);
         if !other.nulls.is_empty() || !self.nulls.is_empty() {
+            let first = self.len();
             self.nulls.resize(first, 0);
             let known = other.nulls.get(range.clone());
             self.nulls.extend_from_slice(known.unwrap_or_default());
-            self.nulls.resize(first + count, 0);
+            self.nulls.resize(first + range.len(), 0);
         }
+        self.push_range_of_others(other, range);
+    }
+
+    /// Appends the records `range` of `other` with empty keys and values.
+    fn push_range_without_bytes(&mut self, other: &RecordBatch, range: Range<usize>) {
+        let count = self.len() + range.len();
+        self.key_ends.resize(count, self.keys.len() as u32);
+        self.value_ends.resize(count, self.values.len() as u32);
+        if !self.nulls.is_empty() {
+            self.nulls.resize(count, 0);
+        }
+        self.push_range_of_others(other, range);
+    }
+
+    /// The columns beside keys and values.
+    fn push_range_of_others(&mut self, other: &RecordBatch, range: Range<usize>) {
+        let first = self.len();
+        self.timestamps.extend_from_slice(&other.timestamps[range.clone()]);
+        self.rows.extend_from_slice(&other.rows[range.clone()]);
         let spans = &other.header_spans;
         let from = spans.partition_point(|span| (span.record as usize) < range.start);
         for span in spans[from..].iter().take_while(|span| (span.record as usize) < range.end) {
@@ -319,7 +337,7 @@ fn append_spans(
     ends: &mut Vec<u32>,
     from: &[u8],
     from_ends: &[u32],
-    range: &std::ops::Range<usize>,
+    range: &Range<usize>,
 ) {
     let start = if range.start == 0 { 0 } else { from_ends[range.start - 1] };
     let end = from_ends[range.end - 1];

@@ -80,7 +80,8 @@ pub enum ForwardError {
 /// handed on.
 #[derive(Clone, Debug, Default)]
 pub struct Forwarded {
-    /// For each child its records; in record order only for a single child, or where nobody can tell the difference.
+    /// For each child its records, in record order only for a single child, or where nobody can tell the difference; behind them empty ones,
+    /// which are kept for nodes with more children.
     pub by_child: Vec<DerivedBatch>,
     /// The children of each record of `sequence_records`, when the order between children matters.
     pub sequence: Vec<Option<u32>>,
@@ -89,6 +90,13 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
+    /// Removes all records and keeps the memory.
+    pub fn clear(&mut self) {
+        self.by_child.iter_mut().for_each(DerivedBatch::clear);
+        self.sequence.clear();
+        self.sequence_records.clear();
+    }
+
     fn byte_len(&self) -> usize {
         self.by_child.iter().map(DerivedBatch::byte_len).sum::<usize>() + self.sequence_records.byte_len()
     }
@@ -116,6 +124,7 @@ pub struct TaskContext {
     /// Records that were left out since the task began, by a rule of an operator or by a processor's answer.
     pub dropped_records: u64,
     node: NodeIndex,
+    children: usize,
     phase: Phase,
     /// Whether the order of forwards between children must be kept.
     sequenced: bool,
@@ -138,6 +147,7 @@ impl TaskContext {
             commit_requested: false,
             dropped_records: 0,
             node: NodeIndex(0),
+            children: 0,
             phase: Phase::Init,
             sequenced: false,
             parents: Vec::new(),
@@ -154,7 +164,7 @@ impl TaskContext {
     /// The number of children of the node that is called.
     #[must_use]
     pub fn children(&self) -> usize {
-        self.forwarded.by_child.len()
+        self.children
     }
 
     /// The phase of the call.
@@ -173,7 +183,7 @@ impl TaskContext {
     /// When the processor breaks its contract; the records before stay forwarded.
     pub fn forward(&mut self, child: Option<usize>, columns: &PackedColumns<'_>) -> Result<(), ForwardError> {
         self.check_forward(child)?;
-        let Self { forwarded, parents, .. } = self;
+        let Self { forwarded, parents, children, .. } = self;
         let columns = PackedColumns { parents, ..*columns };
         if self.sequenced {
             forwarded.sequence_records.push_columns(&columns)?;
@@ -182,7 +192,7 @@ impl TaskContext {
         } else if let Some(child) = child {
             forwarded.by_child[child].push_columns(&columns)?;
         } else {
-            for batch in &mut forwarded.by_child {
+            for batch in &mut forwarded.by_child[..*children] {
                 batch.push_columns(&columns)?;
             }
         }
@@ -196,7 +206,7 @@ impl TaskContext {
             self.forwarded.sequence_records.push(record, row);
             self.forwarded.sequence.push(None);
         } else {
-            for batch in &mut self.forwarded.by_child {
+            for batch in &mut self.forwarded.by_child[..self.children] {
                 batch.push(record, row);
             }
         }
@@ -208,7 +218,7 @@ impl TaskContext {
             self.forwarded.sequence_records.push_range_of_input(input, range);
             self.forwarded.sequence.resize(self.forwarded.sequence_records.len(), None);
         } else {
-            for batch in &mut self.forwarded.by_child {
+            for batch in &mut self.forwarded.by_child[..self.children] {
                 batch.push_range_of_input(input, range.clone());
             }
         }
@@ -301,17 +311,25 @@ impl TaskContext {
     /// Makes the context that of `node` for one call. `parents` are the rows that the call's input descends from.
     pub fn enter(&mut self, node: NodeIndex, phase: Phase, children: usize, sequenced: bool, input: &RecordBatch) {
         self.node = node;
+        self.children = children;
         self.phase = phase;
         self.sequenced = sequenced;
         self.parents.clear();
         self.parents.extend((0..input.len()).map(|index| input.row(index)));
         debug_assert_eq!(self.forwarded.record_count(), 0, "what an earlier call forwarded was not taken");
-        self.forwarded.by_child.resize_with(children, DerivedBatch::default);
+        if self.forwarded.by_child.len() < children {
+            self.forwarded.by_child.resize_with(children, DerivedBatch::default);
+        }
     }
 
-    /// Exchanges what the call has forwarded with `empty`, whose memory serves the next call.
-    pub fn swap_forwarded(&mut self, empty: &mut Forwarded) {
-        std::mem::swap(&mut self.forwarded, empty);
+    /// Gives the next call `memory` for what it forwards; there must be no record in it.
+    pub fn lend_forwarded(&mut self, memory: Forwarded) {
+        self.forwarded = memory;
+    }
+
+    /// Takes what the call has forwarded.
+    pub fn take_forwarded(&mut self) -> Forwarded {
+        std::mem::take(&mut self.forwarded)
     }
 }
 

@@ -65,6 +65,12 @@ pub struct Fetched {
 }
 
 impl Fetched {
+    /// Whether it has memory, used or not.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.offsets.capacity() > 0
+    }
+
     /// Removes all records and keeps the memory.
     pub fn clear(&mut self) {
         self.records.clear();

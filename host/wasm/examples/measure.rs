@@ -104,14 +104,15 @@ fn measure(
             let mut records = 0;
             while started.elapsed() < ROUND {
                 for batch in &batches {
+                    stage.slot.lend_forwarded(std::mem::take(&mut forwarded));
                     stage.slot.enter(NodeIndex(1), Phase::Process, 1, false, batch);
                     let failures = stage.processor.process(batch, &mut stage.slot).expect("no trap");
                     assert!(failures.is_empty());
-                    stage.slot.swap_forwarded(&mut forwarded);
-                    for derived in &mut forwarded.by_child {
+                    forwarded = stage.slot.take_forwarded();
+                    for derived in &forwarded.by_child {
                         std::hint::black_box(derived.resolve(batch, &mut memory).expect("not too much"));
-                        derived.clear();
                     }
+                    forwarded.clear();
                     records += batch.len();
                     if stage.processor.wants_recycling() {
                         // As a task does after a commit.

@@ -332,13 +332,7 @@ fn span<'a>(bytes: &'a [u8], ends: &[u32], index: usize) -> &'a [u8] {
     &bytes[start..ends[index] as usize]
 }
 
-fn append_spans(
-    bytes: &mut Vec<u8>,
-    ends: &mut Vec<u32>,
-    from: &[u8],
-    from_ends: &[u32],
-    range: &Range<usize>,
-) {
+fn append_spans(bytes: &mut Vec<u8>, ends: &mut Vec<u32>, from: &[u8], from_ends: &[u32], range: &Range<usize>) {
     let start = if range.start == 0 { 0 } else { from_ends[range.start - 1] };
     let end = from_ends[range.end - 1];
     let base = bytes.len() as u32;

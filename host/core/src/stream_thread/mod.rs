@@ -21,7 +21,7 @@ use crate::id::{Offset, TaskId, Timestamp, TopicPartition};
 use crate::port::{Broker, ChangelogReader, Clock, Consumer, RecordPurger, StateDirectory};
 use crate::processor::PluginFactory;
 use crate::record_collector::RecordCollector;
-use crate::task::{ActiveTask, TaskFailure, TaskPhase};
+use crate::task::{ActiveTask, TaskFailure, TaskPhase, TurnMemory};
 use crate::topology::{InternalTopicKind, ResolvedTopology, Topology};
 
 use assignment::Assignment;
@@ -99,6 +99,7 @@ pub struct StreamThread {
     settings: StreamThreadSettings,
     ports: Ports,
     collector: RecordCollector,
+    memory: TurnMemory,
     tasks: BTreeMap<TaskId, ActiveTask>,
     assignment: Assignment,
     recovery: Recovery,
@@ -135,6 +136,7 @@ impl StreamThread {
             resolved,
             settings,
             ports,
+            memory: TurnMemory::default(),
             tasks: BTreeMap::new(),
             assignment: Assignment::default(),
             recovery: Recovery::default(),
@@ -212,7 +214,12 @@ impl StreamThread {
         }
         for id in due {
             if let Some(task) = self.tasks.get_mut(&id).filter(|task| task.phase() == TaskPhase::Running) {
-                records += run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
+                records += task.take_turn(
+                    self.ports.consumer.as_mut(),
+                    &mut self.collector,
+                    &mut self.memory,
+                    (now, wall_clock),
+                )?;
             }
         }
         records += self.take_turns(now, wall_clock)?;
@@ -243,6 +250,7 @@ impl StreamThread {
         }
         self.quiet_since = None;
         tracing::debug!(thread = %self.name, tasks = tasks.len(), "nothing to do: tasks give memory back");
+        self.memory = TurnMemory::default();
         for task in &mut tasks {
             task.rest()?;
         }
@@ -259,7 +267,8 @@ impl StreamThread {
             if task.phase() != TaskPhase::Running || self.recovery.back_off(task.id(), now).is_some() {
                 continue;
             }
-            let processed = run(task, &mut self.ports, &mut self.collector, (now, wall_clock))?;
+            let processed =
+                task.take_turn(self.ports.consumer.as_mut(), &mut self.collector, &mut self.memory, (now, wall_clock))?;
             records += processed;
             if processed > 0 && self.is_commit_time(self.ports.clock.monotonic_time()) {
                 break;
@@ -513,18 +522,6 @@ impl StreamThread {
         self.abandon_tasks();
         self.assignment.restart();
     }
-}
-
-/// A run of one task, and its punctuations.
-fn run(
-    task: &mut ActiveTask,
-    ports: &mut Ports,
-    collector: &mut RecordCollector,
-    now: (Duration, Timestamp),
-) -> Result<usize, TaskFailure> {
-    let records = task.process(ports.consumer.as_mut(), collector, now)?;
-    task.punctuate(collector, now.1)?;
-    Ok(records)
 }
 
 /// An error with its causes, in one line.

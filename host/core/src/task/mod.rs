@@ -2,6 +2,7 @@
 
 mod dead_letter;
 mod failure;
+mod memory;
 mod node_tree;
 mod partition_group;
 mod phase;
@@ -25,6 +26,7 @@ use crate::topology::{NodeIndex, SubTopology, Topology};
 
 use dead_letter::{DeadLetter, no_record};
 pub use failure::{ProcessingFailure, TaskFailure};
+pub use memory::TurnMemory;
 pub use node_tree::LeftOut;
 use node_tree::{NodeTree, TreeFailure};
 pub use partition_group::{Next, PartitionGroup};
@@ -69,6 +71,7 @@ pub struct ActiveTask {
     context: ContextSlot,
     /// For each queue whether its records must travel one by one.
     sequenced: Vec<bool>,
+    /// The run that is processed; lent to the task for a turn.
     run: Fetched,
     due: Vec<Due>,
     commit_needed: bool,
@@ -201,15 +204,36 @@ impl ActiveTask {
         Ok(done)
     }
 
-    /// Processes the next run, if there is one, and returns the number of records.
+    /// Processes the next run, if there is one, fires the punctuations that are due, and returns the number of records.
     ///
     /// # Errors
     ///
     /// When a processor or the broker fails. The task must then be closed dirty.
-    pub fn process(
+    pub fn take_turn(
         &mut self,
         consumer: &mut dyn Consumer,
         collector: &mut RecordCollector,
+        memory: &mut TurnMemory,
+        now: (Duration, Timestamp),
+    ) -> Result<usize, TaskFailure> {
+        self.swap_memory(memory);
+        let records = self.process(consumer, collector, &mut memory.queues, now);
+        let records = records.and_then(|records| self.punctuate(collector, now.1).map(|()| records));
+        self.swap_memory(memory);
+        self.group.return_memory(&mut memory.queues);
+        records
+    }
+
+    fn swap_memory(&mut self, TurnMemory { run, tree, .. }: &mut TurnMemory) {
+        std::mem::swap(&mut self.run, run);
+        std::mem::swap(&mut self.tree.memory, tree);
+    }
+
+    fn process(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        collector: &mut RecordCollector,
+        spare: &mut Vec<Fetched>,
         now: (Duration, Timestamp),
     ) -> Result<usize, TaskFailure> {
         debug_assert_eq!(self.phase, TaskPhase::Running, "only a running task processes records");
@@ -217,7 +241,7 @@ impl ActiveTask {
         self.context.wall_clock_time = wall_clock;
         collector.set_sender(self.id);
         let outside = |error: Error| TaskFailure::Outside(error.in_task(self.id));
-        self.group.fill(consumer, self.settings.buffered_records_max, wall_clock).map_err(outside)?;
+        self.group.fill(consumer, self.settings.buffered_records_max, wall_clock, spare).map_err(outside)?;
         if self.pass_over_head(collector)? {
             return Ok(1);
         }
@@ -337,14 +361,7 @@ impl ActiveTask {
     }
 
     /// Fires the punctuations that are due, stream time first (reference §4.7).
-    ///
-    /// # Errors
-    ///
-    /// When a processor or the broker fails.
-    pub fn punctuate(&mut self, collector: &mut RecordCollector, wall_clock: Timestamp) -> Result<bool, TaskFailure> {
-        self.context.wall_clock_time = wall_clock;
-        collector.set_sender(self.id);
-        let mut fired = false;
+    fn punctuate(&mut self, collector: &mut RecordCollector, wall_clock: Timestamp) -> Result<(), TaskFailure> {
         for kind in [PunctuationType::StreamTime, PunctuationType::WallClockTime] {
             let now = match kind {
                 PunctuationType::StreamTime => self.context.stream_time,
@@ -358,13 +375,12 @@ impl ActiveTask {
                     let done = self.tree.punctuate(node, id, kind, now, &mut self.context, collector);
                     done.map_err(|failure| self.failure(failure, None))?;
                     self.send_left_out(None, collector)?;
-                    fired = true;
                     self.commit_needed = true;
                 }
             }
             self.due = due;
         }
-        Ok(fired)
+        Ok(())
     }
 
     fn coordinates(&self, queue: usize, row: u32) -> Coordinates {

@@ -16,6 +16,8 @@ use crate::record::{RecordBatch, TooManyBytes};
 use crate::record_collector::RecordCollector;
 use crate::topology::{Node, NodeIndex, NodeKind, Operation, SinkTopic, SubTopology, Topology};
 
+use super::memory::TreeMemory;
+
 /// Why records could not be handed on.
 #[derive(Debug)]
 pub enum TreeFailure {
@@ -61,12 +63,6 @@ struct TreeNode {
     kind: TreeNodeKind,
     /// Places in [`NodeTree::nodes`].
     children: Vec<usize>,
-    /// Memory for what the next call forwards.
-    forwarded: Forwarded,
-    /// Memory for one record at a time.
-    single: RecordBatch,
-    /// Memory for forwarded records together with what they take from the input.
-    resolved: RecordBatch,
 }
 
 /// See the file's documentation.
@@ -77,6 +73,8 @@ pub struct NodeTree {
     left_out: Vec<LeftOut>,
     /// Topic names that sinks have taken from records.
     topic_names: BTreeMap<Vec<u8>, TopicName>,
+    /// Lent to the tree for a turn.
+    pub(super) memory: TreeMemory,
 }
 
 impl NodeTree {
@@ -97,17 +95,9 @@ impl NodeTree {
             let node = topology.node(*index);
             let kind = make_node(node, sub_topology, task, plugins).map_err(|failure| (*index, failure))?;
             let children = node.children.iter().map(|child| places[child]).collect();
-            nodes.push(TreeNode {
-                index: *index,
-                name: node.name.clone(),
-                kind,
-                children,
-                forwarded: Forwarded::default(),
-                single: RecordBatch::default(),
-                resolved: RecordBatch::default(),
-            });
+            nodes.push(TreeNode { index: *index, name: node.name.clone(), kind, children });
         }
-        Ok(Self { nodes, places, left_out: Vec::new(), topic_names: BTreeMap::new() })
+        Ok(Self { nodes, places, left_out: Vec::new(), topic_names: BTreeMap::new(), memory: TreeMemory::default() })
     }
 
     /// Initialises the processors, parents before children.
@@ -208,13 +198,13 @@ impl NodeTree {
         if !sequenced {
             return self.deliver_to_children(place, false, run, context, collector);
         }
-        let mut single = std::mem::take(&mut self.nodes[place].single);
+        let mut single = self.memory.take_batch();
         for index in 0..run.len() {
             single.clear();
             single.push_range(run, index..index + 1);
             self.deliver_to_children(place, true, &single, context, collector)?;
         }
-        self.nodes[place].single = single;
+        self.memory.return_batch(single);
         Ok(())
     }
 
@@ -233,11 +223,13 @@ impl NodeTree {
         collector: &mut RecordCollector,
     ) -> Result<(), TreeFailure> {
         let place = self.places[&node];
-        let TreeNode { kind: node_kind, children, .. } = &mut self.nodes[place];
+        let Self { nodes, memory, .. } = self;
+        let TreeNode { kind: node_kind, children, .. } = &mut nodes[place];
         let TreeNodeKind::Processor(processor) = node_kind else {
             return Ok(());
         };
         // What a punctuation forwards is handed on in its order: it may reach nodes that share stores.
+        context.lend_forwarded(memory.take_forwarded());
         context.enter(node, Phase::Punctuate, children.len(), true, &RecordBatch::default());
         processor.punctuate(id, kind, timestamp, context).map_err(|failure| failed(node, None, failure))?;
         self.deliver_forwarded(place, true, &RecordBatch::default(), context, collector)
@@ -269,13 +261,15 @@ impl NodeTree {
         if batch.is_empty() {
             return Ok(());
         }
-        let node = &mut self.nodes[place];
+        let Self { nodes, memory, .. } = self;
+        let node = &mut nodes[place];
         match &mut node.kind {
             TreeNodeKind::Source => self.deliver_to_children(place, sequenced, batch, context, collector),
             TreeNodeKind::Sink(SinkTopic::Name(topic)) => Ok(collector.send_batch(topic, batch, 0..batch.len())?),
             TreeNodeKind::Sink(_) => self.send_by_record(place, batch, collector),
             TreeNodeKind::Processor(processor) => {
                 let index = node.index;
+                context.lend_forwarded(memory.take_forwarded());
                 context.enter(index, Phase::Process, node.children.len(), sequenced, batch);
                 let failures = processor.process(batch, context).map_err(|failure| {
                     let row =
@@ -324,24 +318,21 @@ impl NodeTree {
         context: &mut ContextSlot,
         collector: &mut RecordCollector,
     ) -> Result<(), TreeFailure> {
-        let mut forwarded = std::mem::take(&mut self.nodes[place].forwarded);
-        context.swap_forwarded(&mut forwarded);
+        let forwarded = context.take_forwarded();
         if sequenced {
             self.deliver_sequence(place, &forwarded, input, context, collector)?;
-            forwarded.sequence.clear();
-            forwarded.sequence_records.clear();
         } else {
-            let mut memory = std::mem::take(&mut self.nodes[place].resolved);
-            for (position, derived) in forwarded.by_child.iter_mut().enumerate() {
+            let mut resolved = self.memory.take_batch();
+            for position in 0..self.nodes[place].children.len() {
                 let child = self.nodes[place].children[position];
-                let batch =
-                    derived.resolve(input, &mut memory).map_err(|TooManyBytes| too_much(self.nodes[place].index))?;
+                let batch = forwarded.by_child[position]
+                    .resolve(input, &mut resolved)
+                    .map_err(|TooManyBytes| too_much(self.nodes[place].index))?;
                 self.deliver(child, false, batch, context, collector)?;
-                derived.clear();
             }
-            self.nodes[place].resolved = memory;
+            self.memory.return_batch(resolved);
         }
-        self.nodes[place].forwarded = forwarded;
+        self.memory.return_forwarded(forwarded);
         Ok(())
     }
 
@@ -353,7 +344,7 @@ impl NodeTree {
         context: &mut ContextSlot,
         collector: &mut RecordCollector,
     ) -> Result<(), TreeFailure> {
-        let mut single = std::mem::take(&mut self.nodes[place].single);
+        let mut single = self.memory.take_batch();
         let mut bytes = 0;
         for (index, child) in forwarded.sequence.iter().enumerate() {
             single.clear();
@@ -370,7 +361,7 @@ impl NodeTree {
                 }
             }
         }
-        self.nodes[place].single = single;
+        self.memory.return_batch(single);
         Ok(())
     }
 

@@ -77,8 +77,19 @@ impl PartitionGroup {
     /// # Errors
     ///
     /// See [`Consumer::take`].
-    pub fn fill(&mut self, consumer: &mut dyn Consumer, records_max: usize, wall_clock: Timestamp) -> Result<()> {
-        self.queues.iter_mut().try_for_each(|queue| queue.fill(consumer, records_max, wall_clock))
+    pub fn fill(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        records_max: usize,
+        wall_clock: Timestamp,
+        spare: &mut Vec<Fetched>,
+    ) -> Result<()> {
+        self.queues.iter_mut().try_for_each(|queue| queue.fill(consumer, records_max, wall_clock, spare))
+    }
+
+    /// The empty queues give their memory to `spare`.
+    pub fn return_memory(&mut self, spare: &mut Vec<Fetched>) {
+        self.queues.iter_mut().for_each(|queue| queue.return_memory(spare));
     }
 
     /// Moves the next run to `run`, if the group is ready: at most `records_max` records of one queue.

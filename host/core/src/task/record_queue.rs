@@ -87,17 +87,24 @@ impl RecordQueue {
         invalid.then_some(self.extractor)
     }
 
-    /// Takes records from the consumer when none is waiting; `records_max` bounds the queue.
+    /// Takes records from the consumer when none is waiting; `records_max` bounds the queue. They lie in memory of `spare` until
+    /// [`RecordQueue::return_memory`].
     ///
     /// # Errors
     ///
     /// See [`Consumer::take`].
-    pub fn fill(&mut self, consumer: &mut dyn Consumer, records_max: usize, wall_clock: Timestamp) -> Result<()> {
+    pub fn fill(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        records_max: usize,
+        wall_clock: Timestamp,
+        spare: &mut Vec<Fetched>,
+    ) -> Result<()> {
         if !self.is_empty() {
             return Ok(());
         }
-        self.fetched.clear();
-        self.head = 0;
+        self.return_memory(spare);
+        self.fetched = spare.pop().unwrap_or_default();
         let room = (limits::QUEUE_BYTES_MAX / self.record_bytes).clamp(1, records_max.max(1));
         let count = consumer.take(&self.partition, room, &mut self.fetched)?;
         if let Some(record_bytes) = self.fetched.records.byte_len().checked_div(count) {
@@ -106,6 +113,15 @@ impl RecordQueue {
             self.extract_timestamps(wall_clock);
         }
         Ok(())
+    }
+
+    /// Gives its memory to `spare` when no record is waiting.
+    pub fn return_memory(&mut self, spare: &mut Vec<Fetched>) {
+        if self.is_empty() && self.fetched.has_room() {
+            self.fetched.clear();
+            self.head = 0;
+            spare.push(std::mem::take(&mut self.fetched));
+        }
     }
 
     fn extract_timestamps(&mut self, wall_clock: Timestamp) {
@@ -186,5 +202,38 @@ impl RecordQueue {
     #[must_use]
     pub fn has_moved(&self, consumer: &dyn Consumer) -> bool {
         self.committed.is_some_and(|committed| self.position(consumer) > committed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TopicName;
+    use crate::record::{Headers, Record};
+
+    #[test]
+    fn memory_is_returned_when_no_record_waits() {
+        let partition = TopicPartition { topic: TopicName::from("topic"), partition: 0 };
+        let extractor = TimestampExtractor::FailOnInvalid;
+        let mut queue = RecordQueue::new(partition, NodeIndex(0), extractor, Offset(0), None, TIMESTAMP_UNKNOWN);
+        let mut spare = Vec::new();
+        queue.return_memory(&mut spare);
+        assert!(spare.is_empty(), "it has none yet");
+        for offset in 0..3 {
+            let record = Record { key: None, value: Some(b"value"), timestamp: 0, headers: Headers::EMPTY };
+            queue.fetched.records.push(record, 0);
+            queue.fetched.offsets.push(Offset(offset));
+        }
+        let mut run = Fetched::default();
+        queue.dequeue(Timestamp::MAX, 2, &mut run);
+        queue.return_memory(&mut spare);
+        assert!(spare.is_empty(), "a record waits");
+        assert_eq!(queue.head_offset(), Some(Offset(2)));
+        run.clear();
+        queue.dequeue(Timestamp::MAX, 2, &mut run);
+        assert_eq!(run.offsets, [Offset(2)]);
+        queue.return_memory(&mut spare);
+        assert_eq!((spare.len(), queue.len(), queue.head_offset()), (1, 0, None));
+        assert!(spare[0].has_room() && spare[0].offsets.is_empty() && spare[0].records.is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use millstream_core::context::{ContextSlot, Forwarded, Phase, TaskContext};
+use millstream_core::context::{ContextSlot, Phase, TaskContext};
 use millstream_core::error::ProcessorFailure;
 use millstream_core::id::{Offset, TaskId, Timestamp, TopicPartition};
 use millstream_core::processor::{Processor, PunctuationType, RecordFailure};
@@ -211,8 +211,7 @@ impl Stage {
 
     /// Takes over what a call with `input` has forwarded; of one that failed nothing.
     fn collect_forwarded(&mut self, input: &RecordBatch, is_wanted: bool) {
-        let mut forwarded = Forwarded::default();
-        self.slot.swap_forwarded(&mut forwarded);
+        let forwarded = self.slot.take_forwarded();
         if !is_wanted {
             return;
         }

@@ -91,7 +91,14 @@ impl Bench {
     ///
     /// When an engine fails or is wrong.
     pub fn run(&self, plan: &Plan, destination: Option<Destination>) -> Result<()> {
-        let mut results = Results::new(destination, facts::gather(self, plan), plan.variants.is_empty());
+        let mut results = Results {
+            destination,
+            circumstances: facts::gather(self, plan),
+            place: facts::place(self),
+            has_all_variants: plan.variants.is_empty(),
+            runs: Vec::new(),
+            engine_seconds: 0.0,
+        };
         let busy = facts::Busy::now();
         for name in &plan.workloads {
             let is_wanted = |workload: &Workload| {
@@ -140,6 +147,8 @@ impl Bench {
 struct Results {
     destination: Option<Destination>,
     circumstances: Circumstances,
+    /// Settings that all runs have in common.
+    place: [(&'static str, String); 3],
     /// Whether each workload is measured with all of its variants.
     has_all_variants: bool,
     runs: Vec<Run>,
@@ -148,12 +157,9 @@ struct Results {
 }
 
 impl Results {
-    fn new(destination: Option<Destination>, circumstances: Circumstances, has_all_variants: bool) -> Self {
-        Self { destination, circumstances, has_all_variants, runs: Vec::new(), engine_seconds: 0.0 }
-    }
-
-    fn add(&mut self, run: Run) -> Result<()> {
+    fn add(&mut self, mut run: Run) -> Result<()> {
         self.engine_seconds += run.cpu_seconds;
+        run.settings.extend(self.place.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())));
         self.runs.push(run);
         self.write()
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::bench::{Bench, Plan};
 use crate::engine::{COMMIT_INTERVAL_MS, Engine, output_of};
 use crate::process::machine_busy_seconds;
-use crate::results::Circumstances;
+use crate::results::{COMMIT, Circumstances, FILES, MACHINE};
 
 /// The fact that tells how much else the machine did.
 pub const OTHERS: &str = "other load";
@@ -16,13 +16,12 @@ pub const OTHERS: &str = "other load";
 /// All that is known before the first run.
 #[must_use]
 pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
-    let cores = machine_cores();
     let mut facts = vec![
         ("date", date()),
-        ("machine", format!("{}, {cores} cores, {} GiB memory, Linux {}", processor(), memory_gib(), kernel())),
+        (MACHINE, machine()),
         ("cores", format!("broker and bench on {}, engine on {}", bench.cores.broker, bench.cores.engine)),
-        ("files", format!("topics and state on {}", file_system(&bench.directory))),
-        ("Millstream", format!("commit {}", commit(&bench.installed.checkout))),
+        (FILES, files(bench)),
+        ("Millstream", commit(bench)),
         ("Kafka and Kafka Streams", format!("{}; {}", kafka_version(&bench.installed.checkout), java_version())),
         ("librdkafka", rdkafka::util::get_rdkafka_version().1),
     ];
@@ -38,6 +37,12 @@ pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
         ),
     ));
     Circumstances { facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
+}
+
+/// What each run tells of it, because results may be kept.
+#[must_use]
+pub fn place(bench: &Bench) -> [(&'static str, String); 3] {
+    [(MACHINE, machine()), (FILES, files(bench)), (COMMIT, commit(bench))]
 }
 
 /// How busy the machine was when a run began.
@@ -94,9 +99,14 @@ fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
+fn machine() -> String {
+    format!("{}, {} cores, {} GiB memory, Linux {}", processor(), machine_cores(), memory_gib(), kernel())
+}
+
 /// On a disk, the first engine after a filling pays for its writeback: 1 KiB records then cost up to twice as much.
-fn file_system(directory: &Path) -> String {
-    said(Command::new("stat").args(["--file-system", "--format=%T"]).arg(directory))
+fn files(bench: &Bench) -> String {
+    let file_system = said(Command::new("stat").args(["--file-system", "--format=%T"]).arg(&bench.directory));
+    format!("topics and state on {file_system}")
 }
 
 fn said(command: &mut Command) -> String {
@@ -107,8 +117,10 @@ fn date() -> String {
     said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))
 }
 
-fn commit(checkout: &Path) -> String {
-    said(Command::new("git").arg("-C").arg(checkout).args(["describe", "--always", "--dirty"]))
+fn commit(bench: &Bench) -> String {
+    let mut git = Command::new("git");
+    let name = said(git.arg("-C").arg(&bench.installed.checkout).args(["describe", "--always", "--dirty"]));
+    format!("commit {name}")
 }
 
 fn kafka_version(checkout: &Path) -> String {

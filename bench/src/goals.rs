@@ -75,6 +75,14 @@ fn find<'a, 'b>(
     })
 }
 
+/// Both, if both are there and ran on the same machine.
+fn comparable<'a, 'b>(
+    one: Option<&'a Group<'b>>,
+    other: Option<&'a Group<'b>>,
+) -> Option<(&'a Group<'b>, &'a Group<'b>)> {
+    one.zip(other).filter(|(one, other)| one.first().is_same_machine(other.first()))
+}
+
 fn ours<'a, 'b>(groups: &'a [Group<'b>], engine: &'a str) -> impl Iterator<Item = &'a Group<'b>> {
     groups.iter().filter(move |group| {
         group.first().engine == engine && !["W8", "W9", "L"].contains(&group.first().workload.as_str())
@@ -131,7 +139,8 @@ fn against_ourselves(groups: &[Group<'_>]) -> Vec<Line> {
         }
         let Run { workload, variant, guarantee, .. } = ours.first();
         let other = find(groups, workload, variant, "millstream", AT_LEAST_ONCE)
-            .filter(|other| guarantee == EXACTLY_ONCE && other.first().records == ours.first().records);
+            .filter(|other| guarantee == EXACTLY_ONCE && other.first().records == ours.first().records)
+            .filter(|other| other.first().is_same_machine(ours.first()));
         if let Some(other) = other {
             let goal = format!("{workload} {variant}: exactly-once's CPU at most 1.1 times at-least-once's");
             lines.push(at_most(goal, ratio(ours, other, Run::cpu_per_million), 1.1));
@@ -139,7 +148,7 @@ fn against_ourselves(groups: &[Group<'_>]) -> Vec<Line> {
     }
     for guarantee in [EXACTLY_ONCE, AT_LEAST_ONCE] {
         let of_tasks = |tasks| find(groups, "W9", tasks, "millstream", guarantee);
-        if let (Some(one), Some(many)) = (of_tasks("1 task, 1 thread"), of_tasks("200 tasks, 1 thread")) {
+        if let Some((one, many)) = comparable(of_tasks("1 task, 1 thread"), of_tasks("200 tasks, 1 thread")) {
             let goal = format!("W9, {guarantee}: CPU a record at 200 tasks at most 1.3 times that at 1 task");
             lines.push(at_most(goal, ratio(many, one, Run::cpu_per_million), 1.3));
         }
@@ -151,9 +160,8 @@ fn of_life_cycle(groups: &[Group<'_>]) -> Vec<Line> {
     let find = |variant, engine| find(groups, "W8", variant, engine, EXACTLY_ONCE);
     let mut lines = Vec::new();
     let seconds = |run: &Run| run.wall_seconds;
-    if let (Some(ours), Some(theirs)) =
-        (find(life_cycle::RESTORE, "millstream"), find(life_cycle::RESTORE, "kafka-streams"))
-    {
+    let both = |variant| comparable(find(variant, "millstream"), find(variant, "kafka-streams"));
+    if let Some((ours, theirs)) = both(life_cycle::RESTORE) {
         let goal = "W8: restore at least 4 times Kafka Streams' entries/s".to_owned();
         lines.push(at_least(goal, ratio(ours, theirs, Run::records_per_second), 4.0));
     }
@@ -169,8 +177,7 @@ fn of_life_cycle(groups: &[Group<'_>]) -> Vec<Line> {
         let goal = "W8: restart after a clean stop at most 1 s to the first committed output".to_owned();
         lines.push(at_most(goal, ours.spread(seconds).median, 1.0));
     }
-    if let (Some(ours), Some(theirs)) = (find(life_cycle::IDLE, "millstream"), find(life_cycle::IDLE, "kafka-streams"))
-    {
+    if let Some((ours, theirs)) = both(life_cycle::IDLE) {
         let goal = "W8: idle memory at most 0.33 of Kafka Streams'".to_owned();
         lines.push(at_most(goal, ratio(ours, theirs, |run| run.peak_rss_bytes as f64), 1.0 / 3.0));
         let goal = "W8: idle CPU at most 0.25 of Kafka Streams'".to_owned();

@@ -60,6 +60,37 @@ impl Group<'_> {
     }
 }
 
+/// Where the runs were made, when that was not one place for all.
+struct Places(Vec<String>);
+
+impl Places {
+    fn of(groups: &[Group<'_>]) -> Self {
+        let mut places = Vec::new();
+        for place in groups.iter().map(|group| group.first().place()) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Self(places)
+    }
+
+    fn list(&self) -> String {
+        if self.0.len() < 2 {
+            return String::new();
+        }
+        let mut list = String::from("\nSome results were kept from other runs of the bench; rows say which:\n\n");
+        for (number, place) in (1..).zip(&self.0) {
+            let _ = writeln!(list, "- [{number}] {}", if place.is_empty() { "not noted" } else { place });
+        }
+        list
+    }
+
+    fn mark(&self, group: &Group<'_>) -> String {
+        let number = self.0.iter().position(|place| *place == group.first().place()).filter(|_| self.0.len() > 1);
+        number.map_or_else(String::new, |number| format!(" [{}]", number + 1))
+    }
+}
+
 fn page(runs: &[Run], circumstances: &Circumstances) -> String {
     let groups = groups(runs);
     let mut page = String::from(
@@ -79,6 +110,8 @@ fn page(runs: &[Run], circumstances: &Circumstances) -> String {
              in it, though Java still compiles then"
         );
     }
+    let places = Places::of(&groups);
+    page.push_str(&places.list());
     let _ = writeln!(page, "\n## Goals\n");
     page.push_str(&goals::table(&groups));
     for (name, about) in NAMES {
@@ -88,19 +121,19 @@ fn page(runs: &[Run], circumstances: &Circumstances) -> String {
         }
         let _ = writeln!(page, "\n## {name}: {about}\n");
         if *name == "W8" {
-            life_cycle_table(&mut page, &of_workload);
+            life_cycle_table(&mut page, &of_workload, &places);
         } else {
-            drain_table(&mut page, &of_workload);
+            drain_table(&mut page, &of_workload, &places);
         }
         if *name == LANGUAGES_NAME {
-            growth_table(&mut page, &of_workload);
+            growth_table(&mut page, &of_workload, &places);
         }
     }
     page
 }
 
 /// Whether memory stays flat while records pass.
-fn growth_table(page: &mut String, groups: &[&Group<'_>]) {
+fn growth_table(page: &mut String, groups: &[&Group<'_>], places: &Places) {
     page.push_str("\nMemory, in the second half of each run:\n\n| | engine | peak | growth a million records |\n|---|---|--:|--:|\n");
     for group in groups {
         let growth = |run: &Run| run.settings.get(RESIDENT_GROWTH).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
@@ -108,9 +141,10 @@ fn growth_table(page: &mut String, groups: &[&Group<'_>]) {
         let kib = |bytes: f64| (bytes / 1024.0).round();
         let _ = writeln!(
             page,
-            "| {}, {} | {} | {} | {} KiB ({} to {}) |",
+            "| {}, {}{} | {} | {} | {} KiB ({} to {}) |",
             group.first().variant,
             group.first().guarantee,
+            places.mark(group),
             group.first().engine,
             mebibytes(group.spread(|run| run.peak_rss_bytes as f64).median),
             kib(median),
@@ -120,7 +154,7 @@ fn growth_table(page: &mut String, groups: &[&Group<'_>]) {
     }
 }
 
-fn drain_table(page: &mut String, groups: &[&Group<'_>]) {
+fn drain_table(page: &mut String, groups: &[&Group<'_>], places: &Places) {
     page.push_str(
         "| | guarantee | engine | runs | CPU-s per million records | second half | records/s | peak memory | bytes out | times Millstream's CPU | \
          second half |\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
@@ -137,9 +171,10 @@ fn drain_table(page: &mut String, groups: &[&Group<'_>]) {
         };
         let _ = writeln!(
             page,
-            "| {}, {} records | {} | {} | {} | {} | {:.2} | {} | {} | {} | {} | {} |",
+            "| {}, {} records{} | {} | {} | {} | {} | {:.2} | {} | {} | {} | {} | {} |",
             first.variant,
             Count(first.records),
+            places.mark(group),
             first.guarantee,
             first.engine,
             group.runs.len(),
@@ -154,7 +189,7 @@ fn drain_table(page: &mut String, groups: &[&Group<'_>]) {
     }
 }
 
-fn life_cycle_table(page: &mut String, groups: &[&Group<'_>]) {
+fn life_cycle_table(page: &mut String, groups: &[&Group<'_>], places: &Places) {
     page.push_str(
         "| | guarantee | engine | records | seconds | CPU-seconds | memory |\n|---|---|---|--:|--:|--:|--:|\n",
     );
@@ -162,8 +197,9 @@ fn life_cycle_table(page: &mut String, groups: &[&Group<'_>]) {
         let first = group.first();
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {}{} | {} | {} | {} | {} | {} | {} |",
             first.variant,
+            places.mark(group),
             first.guarantee,
             first.engine,
             Count(first.records),
@@ -215,6 +251,26 @@ mod tests {
         );
         assert!(page.contains("| kafka-streams | 1 | 6.00 (6.00 to 6.00) | 6.00 |"), "{page}");
         assert!(page.contains("| 0.33 | no |"), "{page}");
+    }
+
+    #[test]
+    fn runs_of_different_machines_are_not_compared() {
+        let on = |machine: &str, commit: &str, mut run: Run| {
+            run.settings.insert(results::MACHINE.to_owned(), machine.into());
+            run.settings.insert(results::COMMIT.to_owned(), commit.into());
+            run
+        };
+        let ours = on("a fast one", "commit 2", run("millstream", 1.0));
+        let page_with = |theirs| page(&[ours.clone(), theirs], &Circumstances { facts: Vec::new() });
+        let elsewhere = page_with(on("a slow one", "commit 2", run("kafka-streams", 9.0)));
+        assert!(!elsewhere.contains("of Kafka Streams'"), "{elsewhere}");
+        assert!(elsewhere.contains("- [2] a slow one; commit 2\n"), "{elsewhere}");
+        assert!(elsewhere.contains("| 108 B, 1 M records [2] | exactly-once-v2 | kafka-streams |"), "{elsewhere}");
+        let earlier = page_with(on("a fast one", "commit 1", run("kafka-streams", 5.0)));
+        assert!(earlier.contains("of Kafka Streams' (default) | 0.20 | yes |"), "{earlier}");
+        assert!(earlier.contains("- [2] a fast one; commit 1\n"), "{earlier}");
+        let same = page_with(on("a fast one", "commit 2", run("kafka-streams", 5.0)));
+        assert!(!same.contains("[1]") && !same.contains("kept from other runs"), "{same}");
     }
 
     #[test]

@@ -8,6 +8,13 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The setting that names the machine.
+pub const MACHINE: &str = "machine";
+/// The setting that tells where topics and state lie.
+pub const FILES: &str = "files";
+/// The setting that tells which Millstream it was.
+pub const COMMIT: &str = "commit";
+
 /// One run of one engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
@@ -36,11 +43,25 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether both did the same, so that their costs can be compared: a start weighs more in a small run.
+    /// Whether both did the same in the same place, so that their costs can be compared: a start weighs more in a small run.
     #[must_use]
     pub fn is_same_work(&self, other: &Self) -> bool {
         (&self.workload, &self.variant, &self.guarantee, self.records)
             == (&other.workload, &other.variant, &other.guarantee, other.records)
+            && self.is_same_machine(other)
+    }
+
+    /// Whether both ran on the same machine, with their files in the same kind of place.
+    #[must_use]
+    pub fn is_same_machine(&self, other: &Self) -> bool {
+        [MACHINE, FILES].iter().all(|name| self.settings.get(*name) == other.settings.get(*name))
+    }
+
+    /// Where and with what it ran: results that are kept may be of another machine, or another commit.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let known = [MACHINE, FILES, COMMIT].iter().filter_map(|name| self.settings.get(*name)?.as_str());
+        known.collect::<Vec<_>>().join("; ")
     }
 
     /// CPU-seconds a million records.

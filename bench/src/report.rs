@@ -105,9 +105,9 @@ fn page(runs: &[Run], circumstances: &Circumstances) -> String {
     if scale < 1.0 {
         let _ = writeln!(
             page,
-            "- **scale {scale}**: with so few records, starting (and in Java compiling) is a larger part of the whole than at full size, \
-             which makes the other engines look worse than they are there; the last column, of the second halves alone, does not have the start \
-             in it, though Java still compiles then"
+            "- **scale**: rows say how many records they had; the smallest were made with {scale} of the full size. With few records, starting \
+             (and in Java compiling) is a larger part of the whole than at full size, which makes the other engines look worse than they are \
+             there; the last column, of the second halves alone, does not have the start in it, though Java still compiles then"
         );
     }
     let places = Places::of(&groups);

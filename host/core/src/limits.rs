@@ -5,11 +5,11 @@ pub const RUN_RECORDS_MAX: usize = 1000;
 
 /// Bytes in one run. What a run is copied to, in and out of a guest, should stay in a core's cache (see `bench/LOG.md`), and a guest's memory
 /// must hold its input, its output and the allocator's slack many times over.
-pub const RUN_BYTES_MAX: usize = 512 * 1024;
+pub const RUN_BYTES_MAX: usize = 576 * 1024;
 
 /// Bytes of records of the usual size that a record queue takes from the consumer at once: a little less than a run, so that they mostly are
 /// one, which is then handed on without a copy.
-pub const QUEUE_BYTES_MAX: usize = 448 * 1024;
+pub const QUEUE_BYTES_MAX: usize = 512 * 1024;
 
 /// Records that one call of a processor may forward. A guest that forwards in a loop would fill the host's memory.
 pub const FORWARD_RECORDS_MAX: usize = 4_000_000;

@@ -220,7 +220,7 @@ impl ActiveTask {
         let records = self.process(consumer, collector, &mut memory.queues, now);
         let records = records.and_then(|records| self.punctuate(collector, now.1).map(|()| records));
         self.swap_memory(memory);
-        self.group.return_memory(&mut memory.queues);
+        self.group.queues_mut().iter_mut().for_each(|queue| queue.return_memory(&mut memory.queues));
         records
     }
 
@@ -241,7 +241,9 @@ impl ActiveTask {
         self.context.wall_clock_time = wall_clock;
         collector.set_sender(self.id);
         let outside = |error: Error| TaskFailure::Outside(error.in_task(self.id));
-        self.group.fill(consumer, self.settings.buffered_records_max, wall_clock, spare).map_err(outside)?;
+        for queue in self.group.queues_mut() {
+            queue.fill(consumer, self.settings.buffered_records_max, wall_clock, spare).map_err(outside)?;
+        }
         if self.pass_over_head(collector)? {
             return Ok(1);
         }
@@ -346,7 +348,7 @@ impl ActiveTask {
         tracing::warn!(task = %self.id, node = %one.node_name, record = %one.record, reason = %one.reason,
             topic = ?one.dead_letter_topic, "a record was passed over because a processor failed on it");
         run.clear();
-        group.queue_mut(queue).dequeue(Timestamp::MAX, 1, run);
+        group.queues_mut()[queue].dequeue(Timestamp::MAX, 1, run);
         let record = run.records.record(0);
         // The record was dequeued, and time is advanced by that (reference §4.1).
         self.context.stream_time = self.context.stream_time.max(record.timestamp);

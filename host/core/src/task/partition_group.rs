@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Coordinates, Result};
+use crate::error::Coordinates;
 use crate::id::{TIMESTAMP_UNKNOWN, Timestamp, TopicPartition};
 use crate::port::{CommittedOffset, Consumer, Fetched, Lag};
 use crate::topology::TimestampExtractor;
@@ -46,9 +46,9 @@ impl PartitionGroup {
         &self.queues
     }
 
-    /// The queue at `index`, to be changed.
-    pub fn queue_mut(&mut self, index: usize) -> &mut RecordQueue {
-        &mut self.queues[index]
+    /// All queues, to be changed.
+    pub fn queues_mut(&mut self) -> &mut [RecordQueue] {
+        &mut self.queues
     }
 
     /// Notes that `positions` are committed.
@@ -70,26 +70,6 @@ impl PartitionGroup {
     #[must_use]
     pub fn highest_partition_time(&self) -> Timestamp {
         self.queues.iter().map(|queue| queue.partition_time).max().unwrap_or(TIMESTAMP_UNKNOWN)
-    }
-
-    /// Fills the empty queues.
-    ///
-    /// # Errors
-    ///
-    /// See [`Consumer::take`].
-    pub fn fill(
-        &mut self,
-        consumer: &mut dyn Consumer,
-        records_max: usize,
-        wall_clock: Timestamp,
-        spare: &mut Vec<Fetched>,
-    ) -> Result<()> {
-        self.queues.iter_mut().try_for_each(|queue| queue.fill(consumer, records_max, wall_clock, spare))
-    }
-
-    /// The empty queues give their memory to `spare`.
-    pub fn return_memory(&mut self, spare: &mut Vec<Fetched>) {
-        self.queues.iter_mut().for_each(|queue| queue.return_memory(spare));
     }
 
     /// Moves the next run to `run`, if the group is ready: at most `records_max` records of one queue.

@@ -91,10 +91,11 @@ impl Bench {
     ///
     /// When an engine fails or is wrong.
     pub fn run(&self, plan: &Plan, destination: Option<Destination>) -> Result<()> {
+        let place = facts::place(self);
         let mut results = Results {
             destination,
-            circumstances: facts::gather(self, plan),
-            place: facts::place(self),
+            circumstances: facts::gather(self, plan, &place),
+            place,
             has_all_variants: plan.variants.is_empty(),
             runs: Vec::new(),
             engine_seconds: 0.0,
@@ -147,8 +148,7 @@ impl Bench {
 struct Results {
     destination: Option<Destination>,
     circumstances: Circumstances,
-    /// Settings that all runs have in common.
-    place: [(&'static str, String); 3],
+    place: facts::Place,
     /// Whether each workload is measured with all of its variants.
     has_all_variants: bool,
     runs: Vec<Run>,

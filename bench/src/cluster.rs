@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use futures_executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -58,13 +58,8 @@ impl Cluster {
     /// When the broker refuses.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
-        for outcome in block_on(self.admin.create_topics([&topic], &AdminOptions::new()))? {
-            match outcome {
-                // Asked a second time after a slow first answer.
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => bail!("topic {topic} can't be created: {code}"),
-            }
-        }
+        let outcomes = block_on(self.admin.create_topics([&topic], &AdminOptions::new()))?;
+        check(outcomes, "created", RDKafkaErrorCode::TopicAlreadyExists)?;
         // The broker tells of a new topic a moment later.
         let start = Instant::now();
         while self.partitions_of(name)? != Some(partitions) {
@@ -87,14 +82,8 @@ impl Cluster {
         if names.is_empty() {
             return Ok(());
         }
-        for outcome in block_on(self.admin.delete_topics(&names, &AdminOptions::new()))? {
-            match outcome {
-                // As above.
-                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-                Err((topic, code)) => bail!("topic {topic} can't be deleted: {code}"),
-            }
-        }
-        Ok(())
+        let outcomes = block_on(self.admin.delete_topics(&names, &AdminOptions::new()))?;
+        check(outcomes, "deleted", RDKafkaErrorCode::UnknownTopicOrPartition)
     }
 
     /// The number of partitions of a topic; `None` when it is not there.
@@ -223,6 +212,19 @@ fn offsets_of(list: &TopicPartitionList) -> Result<Vec<i64>> {
         }
     };
     list.elements().into_iter().map(offset).collect()
+}
+
+/// Whether all topics are what they were to be. `already` is the answer when one was so before: after a slow first answer librdkafka asks a second
+/// time.
+fn check(outcomes: Vec<TopicResult>, done: &str, already: RDKafkaErrorCode) -> Result<()> {
+    for outcome in outcomes {
+        if let Err((topic, code)) = outcome
+            && code != already
+        {
+            bail!("topic {topic} can't be {done}: {code}");
+        }
+    }
+    Ok(())
 }
 
 fn is_passing(code: RDKafkaErrorCode) -> bool {

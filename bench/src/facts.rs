@@ -15,13 +15,14 @@ pub const OTHERS: &str = "other load";
 
 /// All that is known before the first run.
 #[must_use]
-pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
+pub fn gather(bench: &Bench, plan: &Plan, place: &Place) -> Circumstances {
+    let [machine, files, (_, commit)] = place.clone();
     let mut facts = vec![
         ("date", date()),
-        (MACHINE, machine()),
+        machine,
         ("cores", format!("broker and bench on {}, engine on {}", bench.cores.broker, bench.cores.engine)),
-        (FILES, files(bench)),
-        ("Millstream", commit(bench)),
+        files,
+        ("Millstream", commit),
         ("Kafka and Kafka Streams", format!("{}; {}", kafka_version(&bench.installed.checkout), java_version())),
         ("librdkafka", rdkafka::util::get_rdkafka_version().1),
     ];
@@ -39,9 +40,12 @@ pub fn gather(bench: &Bench, plan: &Plan) -> Circumstances {
     Circumstances { facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
 }
 
-/// What each run tells of it, because results may be kept.
+/// Machine, files and commit, as settings that all runs have in common: results may be kept.
+pub type Place = [(&'static str, String); 3];
+
+/// See [`Place`].
 #[must_use]
-pub fn place(bench: &Bench) -> [(&'static str, String); 3] {
+pub fn place(bench: &Bench) -> Place {
     [(MACHINE, machine()), (FILES, files(bench)), (COMMIT, commit(bench))]
 }
 

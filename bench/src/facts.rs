@@ -32,7 +32,7 @@ pub fn gather(bench: &Bench, plan: &Plan, place: &Place) -> Circumstances {
     facts.push((
         "settings",
         format!(
-            "runs by turns, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all sides under \
+            "runs by turns after one that is not counted, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all sides under \
              both guarantees; all else as it comes. `kafka-streams-tuned`: linger 50 ms, batches of 256 KiB. One JVM per run with Java's \
              default flags"
         ),
@@ -121,10 +121,17 @@ fn date() -> String {
     said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))
 }
 
+/// `-dirty` if anything differs from it but documents, which the results are of.
 fn commit(bench: &Bench) -> String {
-    let mut git = Command::new("git");
-    let name = said(git.arg("-C").arg(&bench.installed.checkout).args(["describe", "--always", "--dirty"]));
-    format!("commit {name}")
+    let git = || {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&bench.installed.checkout);
+        git
+    };
+    let name = said(git().args(["describe", "--always"]));
+    let is_clean = git().args(["diff", "--quiet", "HEAD", "--", ".", ":!*.md", ":!bench/results.*"]).status();
+    let dirty = if is_clean.is_ok_and(|status| status.success()) { "" } else { "-dirty" };
+    format!("commit {name}{dirty}")
 }
 
 fn kafka_version(checkout: &Path) -> String {

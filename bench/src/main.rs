@@ -34,11 +34,11 @@ struct Arguments {
     /// Only the variants of them whose names contain one of these texts, such as `1 KiB`.
     #[arg(long, value_delimiter = ';')]
     variants: Vec<String>,
-    /// Which engines.
+    /// Which engines, in the order of their turns: what is compared should follow each other.
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "millstream,millstream-native,kafka-streams,kafka-streams-tuned,librdkafka,quix,millstream-c,\
+        default_value = "librdkafka,millstream,millstream-native,kafka-streams,kafka-streams-tuned,quix,millstream-c,\
                          millstream-go,millstream-javascript,millstream-typescript,millstream-python"
     )]
     engines: Vec<Engine>,

@@ -1,7 +1,9 @@
 //! Tasks: one sub-topology times one partition number, the unit of work, state and assignment.
 
+mod commit;
 mod dead_letter;
 mod failure;
+mod left_out;
 mod memory;
 mod node_tree;
 mod partition_group;
@@ -12,20 +14,18 @@ mod restore;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::commit::ApplyPace;
 use crate::context::{ContextSlot, Run, TaskContext};
 use crate::error::{Coordinates, Error, FailureCause, ProcessorFailure, Result};
-use crate::id::{NodeName, Offset, TaskId, Timestamp, TopicName, TopicPartition};
-use crate::offset_metadata;
-use crate::port::{ChangelogReader, CommittedOffset, Consumer, Fetched, ProducerRecord};
-use crate::processor::{PluginFactory, PunctuationType, Reaction};
+use crate::id::{Offset, TaskId, Timestamp, TopicName, TopicPartition};
+use crate::port::{ChangelogReader, Consumer, Fetched};
+use crate::processor::{PluginFactory, PunctuationType};
 use crate::punctuation::Due;
 use crate::record_collector::RecordCollector;
 use crate::store::Stores;
 use crate::topology::{NodeIndex, SubTopology, Topology};
 
-use dead_letter::{DeadLetter, no_record};
 pub use failure::{ProcessingFailure, TaskFailure};
+pub use left_out::Passed;
 pub use memory::TurnMemory;
 pub use node_tree::LeftOut;
 use node_tree::{NodeTree, TreeFailure};
@@ -33,19 +33,6 @@ pub use partition_group::{Next, PartitionGroup};
 pub use phase::TaskPhase;
 pub use record_queue::RecordQueue;
 use restore::TaskRestore;
-
-/// A record that is to be passed over because a processor failed on it before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// The record.
-    pub record: Coordinates,
-    /// The node that failed.
-    pub node_name: NodeName,
-    /// Why.
-    pub reason: String,
-    /// The dead-letter topic that it goes to; `None` drops it.
-    pub dead_letter_topic: Option<TopicName>,
-}
 
 /// How a task processes records.
 #[derive(Clone, Debug)]
@@ -170,11 +157,6 @@ impl ActiveTask {
     /// Looks for the record that failed among those up to `until`, one at a time.
     pub fn isolate(&mut self, until: Coordinates) {
         self.isolate_until = Some(until);
-    }
-
-    /// Passes over records that have failed for good.
-    pub fn pass_over(&mut self, passed: Vec<Passed>) {
-        self.passed = passed;
     }
 
     fn become_phase(&mut self, next: TaskPhase) {
@@ -308,60 +290,6 @@ impl ActiveTask {
         }
     }
 
-    /// Sends what processors refused with `dead-letter` to its topic, and counts what they left out. `queue` is the one of
-    /// the run; in a punctuation there is none.
-    fn send_left_out(&mut self, queue: Option<usize>, collector: &mut RecordCollector) -> Result<(), TaskFailure> {
-        for LeftOut { node, row, reaction } in self.tree.take_left_out() {
-            self.context.dropped_records += 1;
-            let origin = queue.map(|queue| self.coordinates(queue, row));
-            let node_name = self.tree.name(node);
-            let (reason, topic) = match &reaction {
-                Reaction::DeadLetter(reason) => (reason, self.settings.dead_letter_topics.get(&node)),
-                Reaction::Skip(reason) | Reaction::Retry(reason) | Reaction::Fatal(reason) => (reason, None),
-            };
-            let at = origin.as_ref().map(tracing::field::display);
-            tracing::warn!(task = %self.id, node = %node_name, record = at, %reason, "a record was left out");
-            if let Some(topic) = topic {
-                let record = match queue {
-                    Some(_) => self.run.records.record(row as usize),
-                    None => no_record(self.context.wall_clock_time),
-                };
-                DeadLetter { topic, node_name, reason, origin: origin.as_ref() }.send(record, collector)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Passes over the record at the head of a queue, if it is one that has failed for good.
-    fn pass_over_head(&mut self, collector: &mut RecordCollector) -> Result<bool, TaskFailure> {
-        let Self { group, passed, run, .. } = self;
-        let at_head = |one: &Passed| {
-            group.queues().iter().position(|queue| {
-                queue.partition == one.record.partition && queue.head_offset() == Some(one.record.offset)
-            })
-        };
-        let Some((index, queue)) = passed.iter().enumerate().find_map(|(index, one)| Some((index, at_head(one)?)))
-        else {
-            return Ok(false);
-        };
-        let one = passed.remove(index);
-        tracing::warn!(task = %self.id, node = %one.node_name, record = %one.record, reason = %one.reason,
-            topic = ?one.dead_letter_topic, "a record was passed over because a processor failed on it");
-        run.clear();
-        group.queues_mut()[queue].dequeue(Timestamp::MAX, 1, run);
-        let record = run.records.record(0);
-        // The record was dequeued, and time is advanced by that (reference §4.1).
-        self.context.stream_time = self.context.stream_time.max(record.timestamp);
-        if let Some(topic) = &one.dead_letter_topic {
-            let (node_name, reason, origin) = (&one.node_name, one.reason.as_str(), Some(&one.record));
-            DeadLetter { topic, node_name, reason, origin }.send(record, collector)?;
-        }
-        self.commit_needed = true;
-        self.context.commit_requested = true;
-        self.context.dropped_records += 1;
-        Ok(true)
-    }
-
     /// Fires the punctuations that are due, stream time first (reference §4.7).
     fn punctuate(&mut self, collector: &mut RecordCollector, wall_clock: Timestamp) -> Result<(), TaskFailure> {
         for kind in [PunctuationType::StreamTime, PunctuationType::WallClockTime] {
@@ -419,112 +347,6 @@ impl ActiveTask {
             between: Some((at.clone(), at)),
             failure: ProcessorFailure::native(FailureCause::Answer, reason),
         }))
-    }
-
-    // === The commit; the order of these steps is in `commit.rs` ===
-
-    /// Whether there is something to commit.
-    #[must_use]
-    pub fn is_commit_needed(&self) -> bool {
-        self.commit_needed
-    }
-
-    /// Whether a position has moved past control or aborted records only. It is committed too, as Kafka Streams does: otherwise the
-    /// group would lag for ever behind an idle topic that is written in transactions.
-    #[must_use]
-    pub fn has_passed_markers(&self, consumer: &dyn Consumer) -> bool {
-        self.phase == TaskPhase::Running && self.group.queues().iter().any(|queue| queue.has_moved(consumer))
-    }
-
-    /// Whether a processor asked for a commit, or can't wait for one much longer: its memory has passed its mark, and goes on to grow
-    /// until it is replaced.
-    #[must_use]
-    pub fn is_commit_requested(&self) -> bool {
-        self.context.commit_requested || (self.phase == TaskPhase::Running && self.tree.wants_recycling())
-    }
-
-    /// The bytes that only a commit can give back.
-    #[must_use]
-    pub fn uncommitted_byte_len(&self) -> usize {
-        self.context.stores.uncommitted_byte_len()
-    }
-
-    /// Sends the changes of the stores to their changelogs.
-    ///
-    /// # Errors
-    ///
-    /// When the broker refuses.
-    pub fn log_changes(&mut self, collector: &mut RecordCollector) -> Result<()> {
-        collector.set_sender(self.id);
-        let headers = crate::record::Headers::EMPTY;
-        let mut log = |changelog: &TopicPartition, entry: crate::store::ChangedEntry<'_>| {
-            let TopicPartition { topic, partition } = changelog;
-            let (key, value, timestamp) = (Some(entry.key), entry.value, entry.timestamp);
-            collector.send(ProducerRecord { topic, partition: Some(*partition), key, value, timestamp, headers })
-        };
-        self.context.stores.log_changes(&mut log).map_err(|error| error.in_task(self.id))
-    }
-
-    /// The positions that have moved since the last commit.
-    #[must_use]
-    pub fn positions(&self, consumer: &dyn Consumer) -> Vec<(TopicPartition, CommittedOffset)> {
-        let moved = self.group.queues().iter().filter_map(|queue| {
-            let offset = queue.position(consumer);
-            let metadata = offset_metadata::encode(queue.partition_time);
-            (queue.committed != Some(offset)).then(|| (queue.partition.clone(), CommittedOffset { offset, metadata }))
-        });
-        moved.collect()
-    }
-
-    /// Applies the committed changes to the state, unless they may wait. The transaction is committed: from here on they are true, and
-    /// whoever restarts finds them in the changelog.
-    ///
-    /// # Errors
-    ///
-    /// When the disk fails.
-    pub fn apply_changes(&mut self, collector: &RecordCollector, pace: ApplyPace) -> Result<()> {
-        let stores = &mut self.context.stores;
-        stores.mark_committed(&|changelog| collector.last_offset(changelog));
-        if pace.now.saturating_sub(self.applied_at) < pace.interval && !stores.must_apply() {
-            return Ok(());
-        }
-        self.applied_at = pace.now;
-        stores.apply_changes().map_err(|error| error.in_task(self.id))
-    }
-
-    /// Notes that `positions` are committed.
-    pub fn acknowledge_commit(&mut self, positions: &[(TopicPartition, CommittedOffset)]) {
-        self.group.acknowledge_commit(positions);
-        self.commit_needed = false;
-        self.context.commit_requested = false;
-    }
-
-    /// Gives back memory that only serves to be quick: nothing is to be done for a while. The task must be committed.
-    ///
-    /// # Errors
-    ///
-    /// When the disk fails.
-    pub fn rest(&mut self) -> Result<()> {
-        debug_assert!(!self.commit_needed, "a task that rests has committed");
-        self.context.stores.rest().map_err(|error| error.in_task(self.id))
-    }
-
-    /// Replaces processors whose memory has passed its mark, and returns how many. Called right after a commit: nothing of the
-    /// application lives in them then.
-    ///
-    /// # Errors
-    ///
-    /// When a new one can't be made or can't begin.
-    pub fn recycle(&mut self, topology: &Topology, plugins: &mut dyn PluginFactory) -> Result<usize, TaskFailure> {
-        if self.phase != TaskPhase::Running || !self.tree.wants_recycling() {
-            return Ok(0);
-        }
-        self.context.run.end();
-        let sub_topology = topology.sub_topology(self.id.sub_topology);
-        let replaced = self.tree.recycle(topology, sub_topology, plugins, &mut self.context);
-        let replaced = replaced.map_err(|failure| self.failure(failure, None))?;
-        tracing::debug!(task = %self.id, replaced, "replaced processors whose memory had passed its mark");
-        Ok(replaced)
     }
 
     // === The end ===

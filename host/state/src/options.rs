@@ -140,8 +140,12 @@ fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
     options
 }
 
+/// Makes compactions take the blocks of the files that they have rewritten out of the cache, while one in ten of them is there: left alone, they
+/// stay until others push them out, and what is live is read again meanwhile. The crate has no function for it.
+const UNCACHING: &str = "uncache_aggressiveness=230";
+
 fn family_options(budget: MemoryBudget, cache: &Cache) -> Options {
-    let mut options = Options::default();
+    let mut options = Options::default().get_options_from_string(UNCACHING).expect("RocksDB knows the option");
     options.set_block_based_table_factory(&table_options(cache));
 
     // Two more may wait for their flush before writers stall: a restore writes faster than a disk.

@@ -29,11 +29,12 @@ pub fn gather(bench: &Bench, plan: &Plan, place: &Place) -> Circumstances {
     if plan.engines.contains(&Engine::Quix) {
         facts.push(("Quix Streams", include_str!("../quix/requirements.txt").trim().to_owned()));
     }
+    let warm_up = if plan.has_warm_up() { " after one that is not counted" } else { "" };
     facts.push((
         "settings",
         format!(
-            "runs by turns after one that is not counted, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all sides under \
-             both guarantees; all else as it comes. `kafka-streams-tuned`: linger 50 ms, batches of 256 KiB. One JVM per run with Java's \
+            "runs by turns{warm_up}, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all \
+             sides under both guarantees; all else as it comes. `kafka-streams-tuned`: linger 50 ms, batches of 256 KiB. One JVM per run with Java's \
              default flags"
         ),
     ));
@@ -113,24 +114,23 @@ fn files(bench: &Bench) -> String {
     format!("topics and state on {file_system}")
 }
 
+/// Stands for what a command would have said, had it not failed.
+const UNKNOWN: &str = "unknown";
+
 fn said(command: &mut Command) -> String {
-    output_of(command).unwrap_or_else(|_| "unknown".to_owned())
+    output_of(command).unwrap_or_else(|_| UNKNOWN.to_owned())
 }
 
 fn date() -> String {
     said(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))
 }
 
-/// `-dirty` if anything differs from it but documents, which the results are of.
+/// `-dirty` if anything differs from it that the results are of: documents and results are not.
 fn commit(bench: &Bench) -> String {
-    let git = || {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(&bench.installed.checkout);
-        git
-    };
-    let name = said(git().args(["describe", "--always"]));
-    let is_clean = git().args(["diff", "--quiet", "HEAD", "--", ".", ":!*.md", ":!bench/results.*"]).status();
-    let dirty = if is_clean.is_ok_and(|status| status.success()) { "" } else { "-dirty" };
+    let git = |arguments: &[&str]| said(Command::new("git").arg("-C").arg(&bench.installed.checkout).args(arguments));
+    let name = git(&["describe", "--always"]);
+    let changed = git(&["diff", "--name-only", "HEAD", "--", ".", ":!*.md", ":!bench/results.*"]);
+    let dirty = if changed.is_empty() || name == UNKNOWN { "" } else { "-dirty" };
     format!("commit {name}{dirty}")
 }
 

@@ -1,7 +1,8 @@
 //! Records that a task leaves out: those that processors refuse, and those that were found to make one fail.
 
 use super::dead_letter::{DeadLetter, no_record};
-use super::{ActiveTask, LeftOut, TaskFailure};
+use super::node_tree::LeftOut;
+use super::{ActiveTask, TaskFailure};
 use crate::error::Coordinates;
 use crate::id::{NodeName, Timestamp, TopicName};
 use crate::processor::Reaction;

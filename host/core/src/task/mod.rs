@@ -27,7 +27,6 @@ use crate::topology::{NodeIndex, SubTopology, Topology};
 pub use failure::{ProcessingFailure, TaskFailure};
 pub use left_out::Passed;
 pub use memory::TurnMemory;
-pub use node_tree::LeftOut;
 use node_tree::{NodeTree, TreeFailure};
 pub use partition_group::{Next, PartitionGroup};
 pub use phase::TaskPhase;

@@ -493,6 +493,21 @@ pub trait TaskState: Send {
     /// `Fatal` when the disk fails; nothing has been applied then.
     fn apply(&mut self, changes: &mut dyn Iterator<Item = StateChange<'_>>, offsets: &[(usize, Offset)]) -> Result<()>;
 
+    /// Applies many changes of one store, which come as for [`Self::apply`], and notes `next`, the next offset to read of its changelog. After a
+    /// crash the offset may be behind the changes (they are read again then, and change nothing), but never ahead of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::apply`], but some of the changes may have been applied.
+    fn apply_many(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
+        self.apply(changes, &[(store, next)])
+    }
+
     /// Applies changes of one store in the order in which its changelog has them, and notes `next`, the next offset to read. What a restore needs
     /// is less than [`Self::apply`] promises: until [`Self::flush`] none of it need be there, and after a crash the offset may be behind the
     /// changes (they are read again then, and change nothing), but never ahead of them. What is written here serves a state whose `apply` takes

@@ -104,7 +104,7 @@ fn open_state(application: &Application, options: &DevOptions) -> Result<State, 
     match &options.log_directory {
         Some(directory) if cfg!(feature = "rocksdb") => {
             let settings = &application.settings;
-            State::on_disk(&directory.join("state"), &settings.application_id, settings.state.memory_bytes_max)
+            State::on_disk(&directory.join("state"), &settings.application_id, settings.state.memory)
         }
         _ => {
             tracing::info!("stores are kept in memory");

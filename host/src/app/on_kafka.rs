@@ -40,8 +40,7 @@ pub fn run_on_kafka(application: Application, leave: bool) -> Result<(), Failure
     memory::keep_while_busy();
     let settings = &application.settings;
     let properties = settings.kafka.resolve().map_err(Failure::usage)?;
-    let memory = settings.state.memory_bytes_max;
-    let state = State::on_disk(&settings.state.directory, &settings.application_id, memory)?;
+    let state = State::on_disk(&settings.state.directory, &settings.application_id, settings.state.memory)?;
     let process_id = state.process_id().unwrap_or_else(|| format!("process-{}", std::process::id()));
     let config = KafkaConfig::new(kafka_settings(settings, process_id, properties)).map_err(Failure::usage)?;
     let parts = Parts::load(application)?;

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use millstream_core::port::StateDirectory;
-use millstream_core::store::InMemoryStateDirectory;
+use millstream_core::store::{InMemoryStateDirectory, MemoryBudget};
 #[cfg(feature = "rocksdb")]
-use millstream_state::{MemoryBudget, RocksStateDirectory};
+use millstream_state::RocksStateDirectory;
 
 use crate::failure::Failure;
 
@@ -27,14 +27,13 @@ impl State {
 
     /// State in the folder of `application_id` below `directory`.
     #[cfg(feature = "rocksdb")]
-    pub(super) fn on_disk(directory: &Path, application_id: &str, memory_bytes_max: u64) -> Result<Self, Failure> {
-        let budget = MemoryBudget { bytes_max: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX) };
-        Ok(Self::OnDisk(RocksStateDirectory::open(directory, application_id, budget)?))
+    pub(super) fn on_disk(directory: &Path, application_id: &str, memory: MemoryBudget) -> Result<Self, Failure> {
+        Ok(Self::OnDisk(RocksStateDirectory::open(directory, application_id, memory)?))
     }
 
     /// A program without RocksDB keeps state in memory, and says so.
     #[cfg(not(feature = "rocksdb"))]
-    pub(super) fn on_disk(_directory: &Path, _application_id: &str, _memory_bytes_max: u64) -> Result<Self, Failure> {
+    pub(super) fn on_disk(_directory: &Path, _application_id: &str, _memory: MemoryBudget) -> Result<Self, Failure> {
         tracing::warn!("this program was built without RocksDB: stores are kept in memory");
         Ok(Self::in_memory())
     }

@@ -107,8 +107,12 @@ pub const APPLICATION: Section = Section {
         )
         .or("consumer"),
         key("state-dir", Kind::Path, "Where state stores are kept, in a folder named after the application's id.").or("state"),
-        key("state-memory", Kind::Size(MIB, 1024 * GIB), "The memory that all RocksDB stores of the process share.")
-            .or("256MiB"),
+        key(
+            "state-memory",
+            Kind::Size(MIB, 1024 * GIB),
+            "The memory that all stores of the process share: four fifths keep entries, the rest blocks of files.",
+        )
+        .or("320MiB"),
         key(
             "write-buffer-memory",
             Kind::Size(64 * KIB, 64 * GIB),
@@ -211,7 +215,7 @@ pub const STORES: Section = Section {
         key("changelog", Kind::Properties, "Topic configurations of its changelog."),
     ],
     refused: &[
-        ("caching", "the write buffer is always on; its size is `write-buffer-memory` in [application]"),
+        ("caching", "entries are always cached; their memory is part of `state-memory` in [application]"),
         ("retention", "window stores are not yet in this version; remove it"),
     ],
 };

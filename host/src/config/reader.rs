@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millstream_core::commit::ProcessingGuarantee;
 use millstream_core::id::TopicName;
+use millstream_core::store::MemoryBudget;
 use millstream_core::stream_thread::{OnError, StreamThreadSettings};
 use millstream_core::topology::{TOPIC_NAME_LENGTH_MAX, check_topic_name};
 use toml::de::{DeTable, DeValue};
@@ -253,6 +254,8 @@ fn settings(
         table.iter().map(|(key, (_, value))| (key.clone(), value.clone())).collect()
     };
     let named = plugins.iter();
+    let stream_threads = count("stream-threads");
+    let memory = MemoryBudget { bytes_max: usize::try_from(size("state-memory")).unwrap_or(usize::MAX) };
     let stream_thread = StreamThreadSettings {
         guarantee: guarantee(application),
         commit_interval: duration("commit-interval"),
@@ -265,6 +268,7 @@ fn settings(
         dead_letter_topics: named
             .filter_map(|(name, plugin)| Some((name.clone(), plugin.dead_letter_topic.clone()?)))
             .collect(),
+        cache_bytes_max: memory.cache_bytes_max() / stream_threads,
         ..StreamThreadSettings::default()
     };
     Settings {
@@ -273,11 +277,11 @@ fn settings(
             Some("solo") => GroupProtocol::Solo,
             _ => GroupProtocol::Consumer,
         },
-        stream_threads: count("stream-threads"),
+        stream_threads,
         stream_thread,
         state: StateSettings {
             directory: folder.join(PathBuf::from(application.text("state-dir").unwrap_or_default())),
-            memory_bytes_max: size("state-memory"),
+            memory,
         },
         kafka: KafkaProperties::new(folder, plain(&tables.kafka)),
         transaction_timeout: duration("transaction-timeout"),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millstream_core::id::TopicName;
+use millstream_core::store::MemoryBudget;
 use millstream_core::stream_thread::{OnError, StreamThreadSettings};
 
 use super::secret::KafkaProperties;
@@ -46,8 +47,8 @@ pub enum GroupProtocol {
 pub struct StateSettings {
     /// The folder in which the application has a folder named after its id.
     pub directory: PathBuf,
-    /// The memory, in bytes, that all RocksDB stores of the process share.
-    pub memory_bytes_max: u64,
+    /// What all stores of the process share.
+    pub memory: MemoryBudget,
 }
 
 /// How internal topics are made.

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use millstream_core::id::{Offset, TaskId};
 use millstream_core::port::{KeyBound, KeyRange, Page, StateChange, StateDirectory, StateStoreSpec, TaskState};
-use millstream_state::{MemoryBudget, RocksStateDirectory};
+use millstream_core::store::MemoryBudget;
+use millstream_state::RocksStateDirectory;
 
 const KEYS: u64 = 1_000_000;
 const BATCH: u64 = 10_000;

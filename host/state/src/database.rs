@@ -7,12 +7,11 @@ use millstream_core::id::{Offset, TaskId};
 use millstream_core::{Error, Result};
 use rocksdb::{
     ColumnFamily, ColumnFamilyDescriptor, DBRawIteratorWithThreadMode, DBWithThreadMode, IngestExternalFileOptions,
-    ReadOptions, SingleThreaded, WriteBatch,
+    Options, ReadOptions, SingleThreaded, SstFileWriter, WriteBatch,
 };
 
 use crate::error::{database_error, io_error};
-use crate::layout::{CURRENT, DEFAULT_FAMILY, LOAD_FILE, OFFSETS_FAMILY};
-use crate::load::Load;
+use crate::layout::{CURRENT, DEFAULT_FAMILY, OFFSETS_FAMILY, TAKEN_IN_FILE};
 use crate::options::Tuning;
 
 type Rocks = DBWithThreadMode<SingleThreaded>;
@@ -94,13 +93,12 @@ impl Database {
         self.rocks.write_opt(batch, &self.tuning.write).map_err(|error| self.error(error))
     }
 
-    /// Takes in a sorted load as a file of `family`: all of it, or nothing, and it survives a loss of power.
-    pub fn take_in(&self, family: &str, load: &Load) -> Result<()> {
-        let path = self.path.join(LOAD_FILE);
+    /// Takes in sorted changes, each key once, as a file of `family`: all of them, or nothing, and they survive a loss of power.
+    pub fn take_in<'a>(&self, family: &str, changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<()> {
+        let path = self.path.join(TAKEN_IN_FILE);
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
-        let taken_in = load
-            .write_file(&path, &self.tuning.load_file)
+        let taken_in = write_file(&path, changes, &self.tuning.taken_in_file)
             .and_then(|()| self.rocks.ingest_external_file_cf_opts(self.family(family), &options, vec![&path]));
         taken_in.map_err(|error| self.error(error))
     }
@@ -158,4 +156,21 @@ fn present_families(task: TaskId, path: &Path, tuning: &Tuning) -> Result<Vec<St
         return Ok(Vec::new());
     }
     Rocks::list_cf(&tuning.database, path).map_err(|error| database_error(task, path, error))
+}
+
+/// Writes sorted changes to a file that a database can take in as its own, and syncs it.
+fn write_file<'a>(
+    path: &Path,
+    changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    options: &Options,
+) -> std::result::Result<(), rocksdb::Error> {
+    let mut file = SstFileWriter::create(options);
+    file.open(path)?;
+    for (key, value) in changes {
+        match value {
+            Some(value) => file.put(key, value)?,
+            None => file.delete(key)?,
+        }
+    }
+    file.finish()
 }

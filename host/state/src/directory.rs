@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use millstream_core::id::TaskId;
 use millstream_core::port::{StateDirectory, StateStoreSpec, TaskState};
+use millstream_core::store::MemoryBudget;
 use millstream_core::{Error, Result};
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ use crate::error::io_error;
 use crate::format_version::FormatVersion;
 use crate::layout;
 use crate::open_tasks::{OpenTask, OpenTasks};
-use crate::options::{MemoryBudget, Tuning};
+use crate::options::{Tuning, load_bytes_max, write_buffer_bytes_max};
 use crate::process_id;
 use crate::task_state::RocksTaskState;
 
@@ -59,7 +60,7 @@ impl RocksStateDirectory {
         let shared = Shared {
             process_id: process_id::load_or_create(&root)?,
             tuning: Arc::new(Tuning::new(memory)),
-            open: Arc::new(OpenTasks::new(memory.write_buffer_bytes_max(), memory.load_bytes_max())),
+            open: Arc::new(OpenTasks::new(write_buffer_bytes_max(memory), load_bytes_max(memory))),
             lock: Arc::new(lock),
             root,
         };

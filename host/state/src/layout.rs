@@ -21,8 +21,8 @@ pub const GLOBAL: &str = "global";
 /// The file whose presence makes a directory a RocksDB.
 pub const CURRENT: &str = "CURRENT";
 
-/// The file that a restore writes in a task's directory, before the database takes it in under a name of its own.
-pub const LOAD_FILE: &str = "load.sst";
+/// The file that many changes are written to in a task's directory, before the database takes it in under a name of its own.
+pub const TAKEN_IN_FILE: &str = "load.sst";
 
 /// The column family of changelog offsets: store name -> next offset (8 bytes, big-endian).
 pub const OFFSETS_FAMILY: &str = "offsets";

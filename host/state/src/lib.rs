@@ -12,8 +12,9 @@
 //! flush, so after a crash they agree, and only the end of the changelog is replayed. There is no write-ahead log: the
 //! changelog is one.
 //!
-//! A restore writes files of sorted entries and notes the offset behind them. After a crash in between, the data are ahead of
-//! their offset by entries of the changelog, which are read again and change nothing; no task runs before that.
+//! Many changes of one store, of a restore or of a full write buffer, are written as a file of sorted entries, and the offset is noted
+//! behind them. After a crash in between, the data are ahead of their offset by entries of the changelog, which are read
+//! again and change nothing; no task runs before that.
 
 mod database;
 mod directory;
@@ -27,4 +28,3 @@ mod process_id;
 mod task_state;
 
 pub use directory::RocksStateDirectory;
-pub use options::MemoryBudget;

@@ -3,9 +3,7 @@
 //! An entry that goes through a write buffer is put into a list in order, copied into a batch before and into a file after; with millions of
 //! them at once that was half of a restore's time (bench/LOG.md). Here it is copied once and sorted by its first eight bytes.
 
-use std::path::Path;
-
-use rocksdb::{Options, SstFileWriter};
+use millstream_core::store::key_prefix;
 
 /// A run of one changelog, in the log's order.
 #[derive(Default)]
@@ -31,7 +29,7 @@ impl Load {
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(value.unwrap_or_default());
         let value_len = value.map(|value| value.len() as u32);
-        self.entries.push(Entry { prefix: prefix(key), start, key_len: key.len() as u32, value_len });
+        self.entries.push(Entry { prefix: key_prefix(key), start, key_len: key.len() as u32, value_len });
     }
 
     /// The bytes it takes.
@@ -62,26 +60,6 @@ impl Load {
             (&self.bytes[entry.start..value], entry.value_len.map(|len| &self.bytes[value..value + len as usize]))
         })
     }
-
-    /// Writes the sorted changes to a file that a database can take in as its own, and syncs it.
-    pub fn write_file(&self, path: &Path, options: &Options) -> Result<(), rocksdb::Error> {
-        let mut file = SstFileWriter::create(options);
-        file.open(path)?;
-        for (key, value) in self.changes() {
-            match value {
-                Some(value) => file.put(key, value)?,
-                None => file.delete(key)?,
-            }
-        }
-        file.finish()
-    }
-}
-
-fn prefix(key: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let len = key.len().min(first.len());
-    first[..len].copy_from_slice(&key[..len]);
-    u64::from_be_bytes(first)
 }
 
 #[cfg(test)]

@@ -129,6 +129,13 @@ impl OpenTask {
         self.all.on_written(self.task, bytes, Instant::now());
     }
 
+    /// Begins a flush: what was written last is little, but a crash would cost much that is on disk already.
+    pub fn flush_soon(&self) {
+        if let Some(entry) = self.all.lock().get_mut(&self.task) {
+            begin_flush(self.task, entry);
+        }
+    }
+
     /// Notes that everything written is on disk.
     pub fn on_flushed(&self) {
         if let Some(entry) = self.all.lock().get_mut(&self.task) {

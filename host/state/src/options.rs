@@ -3,44 +3,29 @@
 //! Kafka Streams gives every store a 50 MiB block cache and up to three 16 MiB write buffers, so memory grows with
 //! partitions and ends the process (reference §3.6). Here the sum is bounded, whatever the number of tasks.
 
+use millstream_core::store::MemoryBudget;
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompressionType, FlushOptions, InfoLogger, LogLevel, Options, WriteBufferManager,
+    BlockBasedOptions, Cache, DBCompressionType, Env, FlushOptions, InfoLogger, LogLevel, Options, WriteBufferManager,
     WriteOptions,
 };
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// The memory that all databases of a process share: cached blocks, indexes, filters and write buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryBudget {
-    /// The bound, in bytes. Write buffers take up to half of it; what they don't take caches blocks.
-    pub bytes_max: usize,
+/// What RocksDB's write buffers may take before the largest is flushed; what they don't take caches blocks.
+pub fn write_buffer_bytes_max(budget: MemoryBudget) -> usize {
+    budget.database_bytes_max() / 2
 }
 
-impl Default for MemoryBudget {
-    /// 256 MiB: about what Kafka Streams would give to three stores.
-    fn default() -> Self {
-        Self { bytes_max: 256 * MIB }
-    }
+/// What the restoring stores of all tasks may keep together before they write a file. No entries are cached yet.
+pub fn load_bytes_max(budget: MemoryBudget) -> usize {
+    budget.bytes_max / 4
 }
 
-impl MemoryBudget {
-    /// What write buffers may take before the largest is flushed.
-    pub(crate) fn write_buffer_bytes_max(self) -> usize {
-        self.bytes_max / 2
-    }
-
-    /// What the restoring stores of all tasks may keep together before they write a file. It comes on top, for as long as a restore lasts.
-    pub(crate) fn load_bytes_max(self) -> usize {
-        self.bytes_max / 4
-    }
-
-    /// The size at which one family's write buffer is flushed although others have room: a restart replays what was not
-    /// flushed, and 16 MiB of changelog are replayed in half a second. 32 MiB cost as much CPU and more memory, 8 MiB more CPU (bench/LOG.md).
-    fn family_write_buffer_bytes(self) -> usize {
-        (self.write_buffer_bytes_max() / 4).clamp(64 * KIB, 16 * MIB)
-    }
+/// The size at which one family's write buffer is flushed although others have room: a restart replays what was not
+/// flushed, and 16 MiB of changelog are replayed in half a second. Most changes don't come through it: many of one store come as a file.
+fn family_write_buffer_bytes(budget: MemoryBudget) -> usize {
+    (write_buffer_bytes_max(budget) / 4).clamp(64 * KIB, 16 * MIB)
 }
 
 /// Options shared by all databases of a process.
@@ -51,8 +36,8 @@ pub struct Tuning {
     pub store_family: Options,
     /// Of the families that hold a few entries.
     pub small_family: Options,
-    /// Of the files that a restore writes.
-    pub load_file: Options,
+    /// Of the files that databases take in.
+    pub taken_in_file: Options,
     /// Of every write.
     pub write: WriteOptions,
     /// Begins a flush and lets it run in the background.
@@ -66,7 +51,7 @@ impl Tuning {
     pub fn new(budget: MemoryBudget) -> Self {
         // Lock-free: queries don't slow the stream threads down, and a read costs a quarter less than with an LRU cache
         // (measured). 0 lets it find the entries' size out.
-        let cache = Cache::new_hyper_clock_cache(budget.bytes_max, 0);
+        let cache = Cache::new_hyper_clock_cache(budget.database_bytes_max(), 0);
         let mut flush_in_background = FlushOptions::new();
         flush_in_background.set_wait(false);
         let mut flush_and_wait = FlushOptions::new();
@@ -75,7 +60,7 @@ impl Tuning {
             database: database_options(budget, &cache),
             store_family: store_family_options(budget, &cache),
             small_family: family_options(budget, &cache),
-            load_file: load_file_options(budget, &cache),
+            taken_in_file: taken_in_file_options(budget, &cache),
             write: write_options(),
             flush_in_background,
             flush_and_wait,
@@ -94,7 +79,7 @@ fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
     // Write buffers are charged to the block cache, so that there is one bound. RocksDB must not stall writers at it:
     // it flushes only the database that is written, and would wait forever for the memory of idle ones. `OpenTasks`
     // keeps the sum below, and flushes the right one.
-    let buffers = budget.write_buffer_bytes_max() + budget.write_buffer_bytes_max() / 4;
+    let buffers = write_buffer_bytes_max(budget) + write_buffer_bytes_max(budget) / 4;
     options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
         buffers,
         false,
@@ -107,6 +92,11 @@ fn database_options(budget: MemoryBudget, cache: &Cache) -> Options {
     // Flushes and compactions of all databases share one pool of this size; stream threads need the cores more.
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     options.set_max_background_jobs(cores.clamp(2, 8) as i32);
+    // Compactions get what others leave: one that is due at a start must not keep the first records waiting. They can't fall behind for long,
+    // because writers are slowed down, and so leave more, at 20 files of level 0.
+    let mut env = Env::new().expect("RocksDB has an environment");
+    env.lower_thread_pool_cpu_priority();
+    options.set_env(&env);
 
     // Hundreds of tasks share the process's file descriptors. 128 files are 4 GiB of one task; beyond, they are
     // reopened, their indexes and filters still being cached.
@@ -149,7 +139,7 @@ fn family_options(budget: MemoryBudget, cache: &Cache) -> Options {
     options.set_block_based_table_factory(&table_options(cache));
 
     // Two more may wait for their flush before writers stall: a restore writes faster than a disk.
-    let write_buffer = budget.family_write_buffer_bytes();
+    let write_buffer = family_write_buffer_bytes(budget);
     options.set_write_buffer_size(write_buffer);
     options.set_max_write_buffer_number(4);
     // The first write takes one arena block. The default, 1 MiB, would be 600 MiB for 200 tasks of two stores.
@@ -181,7 +171,7 @@ fn store_family_options(budget: MemoryBudget, cache: &Cache) -> Options {
     options
 }
 
-fn load_file_options(budget: MemoryBudget, cache: &Cache) -> Options {
+fn taken_in_file_options(budget: MemoryBudget, cache: &Cache) -> Options {
     let mut options = family_options(budget, cache);
     // Most of them lie over others and are rewritten soon, as level 0 is.
     options.set_compression_per_level(&[]);

@@ -147,6 +147,21 @@ impl TaskState for RocksTaskState {
         self.memory.apply(&mut in_memory.into_iter(), &offsets_in_memory)
     }
 
+    fn apply_many(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
+        let Some((database, family)) = self.on_disk(store) else {
+            return self.apply(changes, &[(store, next)]);
+        };
+        database.take_in(family, changes.map(|change| (change.key, change.value)))?;
+        self.apply(&mut std::iter::empty(), &[(store, next)])?;
+        self.open.flush_soon();
+        Ok(())
+    }
+
     fn restore(
         &mut self,
         store: usize,
@@ -199,7 +214,7 @@ impl RocksTaskState {
             self.apply(&mut changes, &[(store, next)])?;
         } else {
             if let Some((database, family)) = self.on_disk(store) {
-                database.take_in(family, &load)?;
+                database.take_in(family, load.changes())?;
             }
             self.apply(&mut std::iter::empty(), &[(store, next)])?;
         }

@@ -1,17 +1,19 @@
 //! A process that is killed leaves every store as it was at the offset noted for it, and all stores at the same point.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its child process prints")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use millstream_core::id::{Offset, TaskId};
 use millstream_core::port::{StateDirectory, StateStoreSpec, TaskState};
-use millstream_core::testing::task_state_suite::{apply, entries};
-use millstream_state::{MemoryBudget, RocksStateDirectory};
+use millstream_core::store::MemoryBudget;
+use millstream_core::testing::task_state_suite::{apply, apply_many, entries};
+use millstream_state::RocksStateDirectory;
 
 const CHILD: &str = "MILLSTREAM_TEST_CRASH";
+const CHILD_OF_MANY: &str = "MILLSTREAM_TEST_CRASH_MANY";
 const KILLS: u64 = 30;
 const STORES: [&str; 3] = ["first", "second", "third"];
 /// Small, so that flushes and compactions happen all the time and most kills hit one.
@@ -59,10 +61,10 @@ fn apply_forever(root: &Path) -> ! {
 }
 
 /// Runs a process that applies batches, kills it after about `batches`, and returns how many it said it had applied.
-fn run_and_kill(root: &Path, batches: u64) -> u64 {
+fn run_and_kill(test: &str, variable: &str, root: &Path, batches: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_killed_process_leaves_data_that_agree_with_their_offsets", "--nocapture"])
-        .env(CHILD, root)
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, root)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -86,7 +88,12 @@ fn a_killed_process_leaves_data_that_agree_with_their_offsets() {
     let mut folded = 0;
     let mut lost = 0;
     for kill in 0..KILLS {
-        let applied = run_and_kill(root.path(), scramble(kill) % 1_500);
+        let applied = run_and_kill(
+            "a_killed_process_leaves_data_that_agree_with_their_offsets",
+            CHILD,
+            root.path(),
+            scramble(kill) % 1_500,
+        );
         let state = open(root.path());
         let offsets: Vec<_> = (0..STORES.len()).map(|store| state.changelog_offset(store).unwrap()).collect();
         assert!(offsets.iter().all(|offset| *offset == offsets[0]), "kill {kill}: {offsets:?}");
@@ -109,4 +116,44 @@ fn a_killed_process_leaves_data_that_agree_with_their_offsets() {
     }
     assert!(folded > 0, "flushes happened");
     assert!(lost > 0, "kills hit what was not flushed");
+}
+
+const MANY_KEYS: u32 = 2_000;
+
+/// The changelog of this one writes its offset to all keys at each offset.
+fn apply_many_to(state: &mut dyn TaskState, offset: u64) {
+    let keys: Vec<_> = (0..MANY_KEYS).map(u32::to_be_bytes).collect();
+    let value = offset.to_be_bytes();
+    let changes: Vec<_> = keys.iter().map(|key| (key.as_slice(), Some(value.as_slice()))).collect();
+    apply_many(state, 0, &changes, offset as i64);
+}
+
+#[test]
+fn a_killed_process_leaves_many_changes_whole_and_their_offset_never_ahead_of_them() {
+    if let Some(root) = std::env::var_os(CHILD_OF_MANY) {
+        let mut state = open(Path::new(&root));
+        let Offset(start) = state.changelog_offset(0).unwrap().unwrap_or(Offset(0));
+        for offset in start as u64 + 1.. {
+            apply_many_to(&mut *state, offset);
+            println!("\napplied {offset}");
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let (mut behind, mut folded) = (0, 0);
+    for kill in 0..KILLS {
+        let test = "a_killed_process_leaves_many_changes_whole_and_their_offset_never_ahead_of_them";
+        let applied = run_and_kill(test, CHILD_OF_MANY, root.path(), scramble(kill) % 40);
+        let state = open(root.path());
+        let offset = state.changelog_offset(0).unwrap().map_or(0, |Offset(offset)| offset as u64);
+        let values: BTreeSet<_> = entries(&*state, 0).into_iter().map(|(_, value)| value).collect();
+        let values: Vec<_> = values.into_iter().map(|value| u64::from_be_bytes(value.try_into().unwrap())).collect();
+        let [value] = values[..] else { panic!("kill {kill}: changes were torn apart: {values:?}") };
+        assert!(value >= applied, "kill {kill}: {applied} was applied, and {value} is there");
+        assert!(offset <= value, "kill {kill}: the offset {offset} is ahead of {value}");
+        assert!(offset >= folded, "kill {kill}: an offset that was on disk is gone, {offset} < {folded}");
+        behind += value - offset;
+        folded = offset;
+    }
+    assert!(folded > KILLS, "offsets are soon on disk, without a flush that was asked for");
+    assert!(behind > 0, "kills hit offsets that were not on disk");
 }

@@ -8,9 +8,10 @@ use std::process::{Command, Stdio};
 
 use millstream_core::id::{Offset, TaskId};
 use millstream_core::port::{StateDirectory, StateStoreSpec, TaskState};
+use millstream_core::store::MemoryBudget;
 use millstream_core::testing::task_state_suite::{apply, entries};
 use millstream_core::{Error, Kind};
-use millstream_state::{MemoryBudget, RocksStateDirectory};
+use millstream_state::RocksStateDirectory;
 
 const TASK: TaskId = TaskId { sub_topology: millstream_core::id::SubTopologyId(0), partition: 3 };
 

@@ -3,8 +3,9 @@
 
 use millstream_core::id::TaskId;
 use millstream_core::port::{StateDirectory, StateStoreSpec, TaskState};
+use millstream_core::store::MemoryBudget;
 use millstream_core::testing::task_state_suite;
-use millstream_state::{MemoryBudget, RocksStateDirectory};
+use millstream_state::RocksStateDirectory;
 
 fn check(memory: MemoryBudget) {
     let root = tempfile::tempdir().unwrap();

@@ -44,7 +44,6 @@ impl DryRun {
             name: name.as_str().into(),
             timestamped: *timestamped,
             changelog: None,
-            cache_bytes_max: 0,
         };
         let settings: Vec<StoreSettings> = stores.iter().map(settings).collect();
         let state = Box::new(InMemoryTaskState::new(settings.len()));

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use millstream_core::id::{StoreName, TaskId};
 use millstream_core::port::{KeyRange, Page, StateDirectory, StateStoreSpec};
-use millstream_state::{MemoryBudget, RocksStateDirectory};
+use millstream_core::store::MemoryBudget;
+use millstream_state::RocksStateDirectory;
 
 /// Memory for reading.
 const MEMORY_BYTES: usize = 64 << 20;

@@ -122,6 +122,7 @@ fn settings(guarantee: ProcessingGuarantee, random: &mut Random) -> StreamThread
         run_records_max: random.within(1..=8),
         batching: random.permille(700),
         write_buffer_bytes_max: random.pick(&[200, 2000, 1 << 20]),
+        cache_bytes_max: 0,
         purge_interval: Duration::from_millis(random.pick(&[1, 50, 30_000])),
         task_timeout: Duration::from_secs(100_000),
         poll_timeout: Duration::from_millis(100),
@@ -131,5 +132,5 @@ fn settings(guarantee: ProcessingGuarantee, random: &mut Random) -> StreamThread
     // Not random choices of their own, so that seeds go on to mean what they meant.
     let apply_interval = Duration::from_millis([0, 10, 100, 1000][settings.run_records_max % 4]);
     let rest_after = Duration::from_millis([0, 30, 5000][settings.buffered_records_max % 3]);
-    StreamThreadSettings { apply_interval, rest_after, ..settings }
+    StreamThreadSettings { apply_interval, rest_after, cache_bytes_max: settings.write_buffer_bytes_max, ..settings }
 }

@@ -17,8 +17,6 @@ pub struct StoreSettings {
     pub timestamped: bool,
     /// Whether changes are logged, and where.
     pub changelog: Option<TopicPartition>,
-    /// Bytes of committed entries to cache.
-    pub cache_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -27,6 +25,18 @@ struct Store {
     buffer: WriteBuffer,
     /// The changelog offset that the committed changes reach which the state does not have.
     reached: Option<Offset>,
+}
+
+impl Store {
+    /// What the state does not have, as changes of the store numbered `index`.
+    fn changes(&self, index: usize) -> impl Iterator<Item = StateChange<'_>> {
+        self.buffer.ahead().map(move |entry| StateChange { store: index, key: entry.key, value: entry.value })
+    }
+
+    fn mark_applied(&mut self) {
+        self.buffer.mark_applied();
+        self.reached = None;
+    }
 }
 
 /// A value that was found.
@@ -72,6 +82,9 @@ const READ_AHEAD_MIN: usize = 4;
 /// How long a value is taken to be before it is read.
 const VALUE_BYTES_GUESS: usize = 128;
 
+/// From here on a store's changes are given to the state by themselves.
+const MANY_BYTES: usize = 4 * 1024 * 1024;
+
 /// Fewer bytes that were applied are not flushed when the task rests: they are read from the changelog soon enough, and a file for each
 /// of many short rests would have to be merged.
 const REST_FLUSH_BYTES_MIN: usize = 1024 * 1024;
@@ -86,13 +99,11 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Puts empty write buffers in front of `state`.
+    /// Puts empty write buffers in front of `state`. Until [`Self::set_cache_bytes_max`] they keep next to nothing beyond a commit.
     #[must_use]
     pub fn new(stores: Vec<StoreSettings>, state: Box<dyn TaskState>) -> Self {
-        let stores = stores
-            .into_iter()
-            .map(|settings| Store { buffer: WriteBuffer::new(settings.cache_bytes_max), settings, reached: None })
-            .collect();
+        let stores =
+            stores.into_iter().map(|settings| Store { buffer: WriteBuffer::new(0), settings, reached: None }).collect();
         Self { stores, state, scratch: Vec::new(), unflushed_bytes: 0 }
     }
 
@@ -106,6 +117,11 @@ impl Stores {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stores.is_empty()
+    }
+
+    /// How many bytes of committed entries each store may keep in memory.
+    pub fn set_cache_bytes_max(&mut self, bytes: usize) {
+        self.stores.iter_mut().for_each(|store| store.buffer.set_cache_bytes_max(bytes));
     }
 
     /// The index of the store named `name`.
@@ -285,28 +301,29 @@ impl Stores {
     ///
     /// # Errors
     ///
-    /// When the disk fails; nothing has been applied then.
+    /// When the disk fails; what has not been applied still waits then.
     pub fn apply_changes(&mut self) -> Result<()> {
         if self.stores.iter().all(|store| store.buffer.is_applied()) {
             return Ok(());
         }
-        let mut offsets = Vec::new();
-        for (index, store) in self.stores.iter_mut().enumerate() {
-            store.buffer.sort_ahead();
-            offsets.extend(store.reached.map(|reached| (index, reached)));
-        }
         let Self { stores, state, unflushed_bytes, .. } = self;
-        let changes = stores.iter().enumerate().flat_map(|(store, Store { buffer, .. })| {
-            buffer.ahead().map(move |entry| StateChange { store, key: entry.key, value: entry.value })
-        });
+        let mut offsets = Vec::new();
+        for (index, store) in stores.iter_mut().enumerate() {
+            store.buffer.sort_ahead();
+            let Some(reached) = store.reached else { continue };
+            if store.buffer.ahead_byte_len() < MANY_BYTES {
+                offsets.push((index, reached));
+            } else {
+                state.apply_many(index, &mut store.changes(index), reached)?;
+                store.mark_applied();
+            }
+        }
+        let changes = stores.iter().enumerate().flat_map(|(index, store)| store.changes(index));
         let mut changes =
             changes.inspect(|change| *unflushed_bytes += change.key.len() + change.value.map_or(0, <[u8]>::len));
         state.apply(&mut changes, &offsets)?;
         drop(changes);
-        for Store { buffer, reached, .. } in stores {
-            buffer.mark_applied();
-            *reached = None;
-        }
+        stores.iter_mut().for_each(Store::mark_applied);
         Ok(())
     }
 
@@ -357,9 +374,14 @@ mod tests {
             name: "counts".into(),
             timestamped,
             changelog: Some(TopicPartition::new("app-counts-changelog", 0)),
-            cache_bytes_max: 1 << 16,
         };
-        Stores::new(vec![settings], Box::new(InMemoryTaskState::new(1)))
+        stores_of(settings)
+    }
+
+    fn stores_of(settings: StoreSettings) -> Stores {
+        let mut stores = Stores::new(vec![settings], Box::new(InMemoryTaskState::new(1)));
+        stores.set_cache_bytes_max(1 << 16);
+        stores
     }
 
     fn scan(stores: &mut Stores, mut cursor: Cursor, page_size: usize) -> Vec<(String, String)> {
@@ -448,12 +470,41 @@ mod tests {
 
     #[test]
     fn what_no_changelog_has_is_applied_at_its_commit() {
-        let settings =
-            StoreSettings { name: "own".into(), timestamped: false, changelog: None, cache_bytes_max: 1 << 16 };
-        let mut stores = Stores::new(vec![settings], Box::new(InMemoryTaskState::new(1)));
+        let settings = StoreSettings { name: "own".into(), timestamped: false, changelog: None };
+        let mut stores = stores_of(settings);
         stores.put(0, b"k", Some(b"v"), 1).expect("within limits");
         stores.mark_committed(&|_| None);
         assert!(stores.must_apply());
+    }
+
+    #[test]
+    fn a_store_with_many_changes_and_one_with_few_are_both_applied_with_their_offsets() {
+        let names = ["many", "few"];
+        let settings = names.map(|name| StoreSettings {
+            name: name.into(),
+            timestamped: false,
+            changelog: Some(TopicPartition::new(format!("app-{name}-changelog").as_str(), 0)),
+        });
+        let mut stores = Stores::new(settings.to_vec(), Box::new(InMemoryTaskState::new(2)));
+        let value = vec![7; 1 << 10];
+        for number in 0..(2 * MANY_BYTES / value.len()) as u32 {
+            stores.put(0, &number.to_be_bytes(), Some(&value), 1).expect("within limits");
+        }
+        stores.put(1, b"k", Some(b"v"), 1).expect("within limits");
+        assert!(stores.stores[0].buffer.ahead_byte_len() >= MANY_BYTES);
+        let last =
+            |changelog: &TopicPartition| Some(Offset(if changelog.topic.as_str().contains("many") { 8 } else { 2 }));
+        stores.mark_committed(&last);
+        stores.apply_changes().expect("memory can be written");
+        assert!(stores.stores.iter().all(|store| store.buffer.is_applied() && store.reached.is_none()));
+        let state = stores.state_mut();
+        assert_eq!(
+            [0, 1].map(|store| state.changelog_offset(store).expect("is read")),
+            [9, 3].map(|next| Some(Offset(next)))
+        );
+        let mut found = Vec::new();
+        assert!(state.get(0, &77_u32.to_be_bytes(), &mut found).expect("is read") && found == value);
+        assert!(state.get(1, b"k", &mut found).expect("is read"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::key_order::sort_by_key;
 use crate::id::Timestamp;
 
 /// What an entry costs beside its key and value, for the memory budget.
@@ -66,8 +67,7 @@ impl Generation {
     }
 
     fn sort_by_key(&self, indices: &mut [u32]) {
-        let key = |index: &u32| self.key(&self.entries[*index as usize]);
-        indices.sort_unstable_by(|left, right| key(left).cmp(key(right)));
+        sort_by_key(indices, |index| self.key(&self.entries[*index as usize]));
     }
 
     fn insert(&mut self, hasher: &DefaultHashBuilder, hash: u64, key: &[u8], value: Option<&[u8]>) -> u32 {
@@ -138,6 +138,7 @@ pub struct WriteBuffer {
     ahead: Vec<u32>,
     /// Those by key. Kept from the first scan on, since only scans need the order before they are applied.
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
+    dirty_bytes: usize,
     cache_bytes_max: usize,
 }
 
@@ -152,8 +153,14 @@ impl WriteBuffer {
             dirty: Vec::new(),
             ahead: Vec::new(),
             ordered: None,
+            dirty_bytes: 0,
             cache_bytes_max,
         }
+    }
+
+    /// Changes how many bytes of clean entries are kept; more than that are forgotten when changes are applied.
+    pub fn set_cache_bytes_max(&mut self, bytes: usize) {
+        self.cache_bytes_max = bytes;
     }
 
     /// Looks `key` up: `None` when the buffer does not know it, `Some(None)` when it knows that there is no entry.
@@ -199,17 +206,22 @@ impl WriteBuffer {
     /// Writes an entry, or deletes it.
     pub fn put(&mut self, key: &[u8], value: Option<&[u8]>, timestamp: Timestamp) {
         let hash = self.hasher.hash_one(key);
+        let byte_len = self.current.byte_len();
         let index = if let Some(index) = self.current.find(hash, key) {
             self.current.replace(index, value);
             index
         } else {
             self.current.insert(&self.hasher, hash, key, value)
         };
+        let grown = self.current.byte_len() - byte_len;
         let entry = &mut self.current.entries[index as usize];
         entry.timestamp = timestamp;
-        if !entry.dirty {
+        if entry.dirty {
+            self.dirty_bytes += grown;
+        } else {
             entry.dirty = true;
             self.dirty.push(index);
+            self.dirty_bytes += ENTRY_OVERHEAD + (entry.key_len + entry.value_room) as usize;
         }
         if !entry.ahead {
             entry.ahead = true;
@@ -247,7 +259,13 @@ impl WriteBuffer {
     /// The bytes held that only a commit can give back.
     #[must_use]
     pub fn uncommitted_byte_len(&self) -> usize {
-        if self.dirty.is_empty() { 0 } else { self.current.byte_len() }
+        self.dirty_bytes
+    }
+
+    /// About how many bytes the entries take that the state does not have.
+    #[must_use]
+    pub fn ahead_byte_len(&self) -> usize {
+        self.ahead.len() * (self.current.byte_len() / self.current.entries.len().max(1))
     }
 
     /// Sorts the dirty entries by key, as changelogs have them.
@@ -286,6 +304,7 @@ impl WriteBuffer {
 
     /// Notes that the dirty entries are committed. They are still ahead of the state.
     pub fn mark_committed(&mut self) {
+        self.dirty_bytes = 0;
         for index in self.dirty.drain(..) {
             self.current.entries[index as usize].dirty = false;
         }
@@ -401,6 +420,39 @@ mod tests {
         }
         assert!(buffer.byte_len() < 3 * 64 * 1024, "{}", buffer.byte_len());
         assert_eq!(buffer.get(&5_u32.to_be_bytes()), None);
+    }
+
+    #[test]
+    fn a_smaller_share_is_kept_to_from_the_next_applied_changes_on() {
+        let mut buffer = WriteBuffer::new(1 << 20);
+        for number in 0..4_000_u32 {
+            buffer.put(&number.to_be_bytes(), Some(&[7; 16]), 0);
+        }
+        commit_and_apply(&mut buffer);
+        assert!(buffer.byte_len() > 200_000, "{}", buffer.byte_len());
+        buffer.set_cache_bytes_max(64 * 1024);
+        buffer.put(b"another", Some(b"1"), 0);
+        assert!(buffer.is_full());
+        commit_and_apply(&mut buffer);
+        assert!(buffer.byte_len() <= 64 * 1024, "{}", buffer.byte_len());
+    }
+
+    #[test]
+    fn what_only_a_commit_gives_back_is_what_was_written() {
+        let mut buffer = WriteBuffer::new(1 << 20);
+        buffer.cache(b"read", Some(&[7; 10_000]));
+        assert_eq!(buffer.uncommitted_byte_len(), 0);
+        buffer.put(b"written", Some(&[7; 100]), 0);
+        let one = buffer.uncommitted_byte_len();
+        assert!((107..300).contains(&one), "{one}");
+        buffer.put(b"written", Some(&[7; 50]), 0);
+        assert_eq!(buffer.uncommitted_byte_len(), one, "it is written over the first value");
+        buffer.put(b"written", Some(&[7; 1_000]), 0);
+        assert!(buffer.uncommitted_byte_len() >= one + 1_000, "the first value is still there");
+        buffer.mark_committed();
+        assert_eq!(buffer.uncommitted_byte_len(), 0);
+        buffer.put(b"read", Some(&[7; 10_000]), 0);
+        assert!(buffer.uncommitted_byte_len() > 10_000, "an entry that was there is not forgotten now");
     }
 
     #[test]

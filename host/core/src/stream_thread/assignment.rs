@@ -143,6 +143,8 @@ impl StreamThread {
         for id in &assigned {
             self.open_task(*id)?;
         }
+        let share = self.settings.cache_bytes_max / self.store_instances().max(1);
+        self.tasks.values_mut().for_each(|task| task.set_cache_bytes_max(share));
         let starts: Vec<(TopicPartition, Offset)> =
             partitions.into_iter().zip(positions.iter().map(|(offset, ..)| *offset)).collect();
         self.ports.consumer.assign(&starts)?;
@@ -226,7 +228,6 @@ impl StreamThread {
             .map(|store| StateStoreSpec { name: store.name.clone(), persistent: store.persistent })
             .collect();
         let state = self.ports.state_directory.open_task(id, &specs).map_err(|error| error.in_task(id))?;
-        let cache_bytes_max = self.settings.write_buffer_bytes_max / self.store_instances().max(1);
         let settings = sub_topology.stores.iter().map(|index| {
             let store = &topology.stores()[*index];
             StoreSettings {
@@ -235,7 +236,6 @@ impl StreamThread {
                 changelog: store
                     .logged
                     .then(|| TopicPartition { topic: topology.changelog_topic(&store.name), partition: id.partition }),
-                cache_bytes_max,
             }
         });
         let stores = Stores::new(settings.collect(), state);

@@ -39,8 +39,10 @@ pub struct StreamThreadSettings {
     pub run_records_max: usize,
     /// Whether runs go through nodes as batches where nobody can tell.
     pub batching: bool,
-    /// Bytes of uncommitted changes after which the thread commits early; also the read cache's size, divided between its stores.
+    /// Bytes of uncommitted changes after which the thread commits early.
     pub write_buffer_bytes_max: usize,
+    /// Bytes of committed entries that the thread's stores keep in memory together.
+    pub cache_bytes_max: usize,
     /// How often consumed records of repartition topics are purged.
     pub purge_interval: Duration,
     /// How long retriable errors are retried before the thread stops.
@@ -58,13 +60,14 @@ impl Default for StreamThreadSettings {
         Self {
             guarantee: ProcessingGuarantee::ExactlyOnce,
             commit_interval: Duration::from_millis(100),
-            apply_interval: Duration::from_secs(1),
+            apply_interval: Duration::from_secs(10),
             rest_after: Duration::from_secs(5),
             task_idle_max: Some(Duration::ZERO),
             buffered_records_max: limits::RUN_RECORDS_MAX,
             run_records_max: limits::RUN_RECORDS_MAX,
             batching: true,
             write_buffer_bytes_max: 64 * 1024 * 1024,
+            cache_bytes_max: 64 * 1024 * 1024,
             purge_interval: Duration::from_secs(30),
             task_timeout: Duration::from_secs(300),
             poll_timeout: Duration::from_millis(100),

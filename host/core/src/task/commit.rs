@@ -96,6 +96,11 @@ impl ActiveTask {
         self.context.commit_requested = false;
     }
 
+    /// How many bytes of committed entries each of the task's stores may keep in memory.
+    pub fn set_cache_bytes_max(&mut self, bytes: usize) {
+        self.context.stores.set_cache_bytes_max(bytes);
+    }
+
     /// Gives back memory that only serves to be quick: nothing is to be done for a while. The task must be committed.
     ///
     /// # Errors

@@ -37,6 +37,7 @@ pub fn check(open: &mut Open<'_>) {
         offsets_move_with_the_stores_that_are_named,
         entries_are_roughly_counted,
         large_batches_and_values_are_kept,
+        many_changes_of_one_store_lie_over_what_was_there,
         flush_changes_nothing,
         restores_are_there_after_a_flush_over_what_was_there,
         random_changes_equal_a_map,
@@ -61,6 +62,16 @@ pub fn apply(state: &mut dyn TaskState, changes: &[Change<'_>], offsets: &[(usiz
     let offsets: Vec<_> = offsets.iter().map(|(store, offset)| (*store, Offset(*offset))).collect();
     let mut changes = changes.into_iter().map(|(store, key, value)| StateChange { store, key, value });
     state.apply(&mut changes, &offsets).expect("changes are applied");
+}
+
+/// Applies changes of `store`, which ascend by key, by themselves.
+///
+/// # Panics
+///
+/// When they can't be applied.
+pub fn apply_many(state: &mut dyn TaskState, store: usize, changes: &[(&[u8], Option<&[u8]>)], next: i64) {
+    let mut changes = changes.iter().map(|(key, value)| StateChange { store, key, value: *value });
+    state.apply_many(store, &mut changes, Offset(next)).expect("changes are applied");
 }
 
 /// All entries of a store.
@@ -286,6 +297,20 @@ fn large_batches_and_values_are_kept(state: &mut dyn TaskState) {
         assert_eq!(entries(state, store).len(), 20_001);
         assert_eq!(get(state, store, b"large").as_deref(), Some(large.as_slice()));
         assert_eq!(get(state, store, &keys[12_345]).as_deref(), Some(&keys[12_345][..]));
+    }
+}
+
+fn many_changes_of_one_store_lie_over_what_was_there(state: &mut dyn TaskState) {
+    for store in 0..STORES.len() {
+        apply(state, &[(store, b"a", Some(b"1")), (store, b"b", Some(b"1")), (store, b"c", Some(b"1"))], &[(store, 3)]);
+        apply_many(state, store, &[(b"b", Some(b"2")), (b"c", None), (b"d", Some(b""))], 6);
+        assert_eq!(state.changelog_offset(store).expect("offsets are read"), Some(Offset(6)));
+        let expected: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"2"), (b"d", b"")];
+        assert_eq!(entries(state, store), expected.map(|(key, value)| (key.to_vec(), value.to_vec())));
+        apply(state, &[(store, b"b", Some(b"3")), (store, b"d", None)], &[(store, 8)]);
+        apply_many(state, store, &[(b"a", None)], 9);
+        assert_eq!(entries(state, store), [(b"b".to_vec(), b"3".to_vec())]);
+        assert_eq!(state.changelog_offset(store).expect("offsets are read"), Some(Offset(9)));
     }
 }
 

@@ -130,12 +130,7 @@ impl Stage {
     /// A task around `component`; `init` is not called yet.
     pub fn new(component: &Component, setting: &Setting) -> Self {
         let names = setting.stores.iter().chain(setting.foreign_stores);
-        let settings = names.map(|name| StoreSettings {
-            name: (*name).into(),
-            timestamped: true,
-            changelog: None,
-            cache_bytes_max: 1 << 20,
-        });
+        let settings = names.map(|name| StoreSettings { name: (*name).into(), timestamped: true, changelog: None });
         let settings: Vec<_> = settings.collect();
         let state = InMemoryTaskState::new(settings.len());
         let context = TaskContext::new(TaskId::new(0, 3), Stores::new(settings, Box::new(state)));

@@ -1,5 +1,6 @@
 //! One task's RocksDB: opened with all its column families, written in batches, flushed as a whole.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,6 +97,13 @@ impl Database {
     /// Takes in sorted changes, each key once, as a file of `family`: all of them, or nothing, and they survive a loss of power.
     pub fn take_in<'a>(&self, family: &str, changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<()> {
         let path = self.path.join(TAKEN_IN_FILE);
+        // After a crash it can be there as a second name of a file that was taken in: to write into it would destroy that one.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(io_error("remove", &path, error).in_task(self.task));
+            }
+            _ => {}
+        }
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);
         let taken_in = write_file(&path, changes, &self.tuning.taken_in_file)

@@ -157,3 +157,24 @@ fn a_killed_process_leaves_many_changes_whole_and_their_offset_never_ahead_of_th
     assert!(folded > KILLS, "offsets are soon on disk, without a flush that was asked for");
     assert!(behind > 0, "kills hit offsets that were not on disk");
 }
+
+#[test]
+fn a_file_that_a_crash_left_with_a_second_name_is_not_written_into() {
+    let root = tempfile::tempdir().unwrap();
+    let mut state = open(root.path());
+    apply_many_to(&mut *state, 1);
+    let task = root.path().join("app/0_0");
+    let names = || std::fs::read_dir(&task).unwrap().map(|entry| entry.unwrap().path());
+    let file = names().filter(|path| path.extension().is_some_and(|kind| kind == "sst"));
+    let file = file.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    drop(state);
+    // As a crash leaves it between the two steps of a move: both names are of one file.
+    std::fs::hard_link(&file, task.join("load.sst")).unwrap();
+    let mut state = open(root.path());
+    apply_many(&mut *state, 0, &[(b"another", Some(b"value"))], 2);
+    drop(state);
+    let state = open(root.path());
+    let found = entries(&*state, 0);
+    assert_eq!(found.len(), MANY_KEYS as usize + 1);
+    assert!(found.iter().filter(|(_, value)| *value == 1_u64.to_be_bytes()).count() == MANY_KEYS as usize);
+}

@@ -85,6 +85,9 @@ const VALUE_BYTES_GUESS: usize = 128;
 /// From here on a store's changes are given to the state by themselves.
 const MANY_BYTES: usize = 4 * 1024 * 1024;
 
+/// A store's changes don't wait beyond this, however large its share: the stream thread stands still while a disk takes them.
+const AHEAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Fewer bytes that were applied are not flushed when the task rests: they are read from the changelog soon enough, and a file for each
 /// of many short rests would have to be merged.
 const REST_FLUSH_BYTES_MIN: usize = 1024 * 1024;
@@ -292,7 +295,8 @@ impl Stores {
     #[must_use]
     pub fn must_apply(&self) -> bool {
         self.stores.iter().any(|Store { settings, buffer, .. }| {
-            !buffer.is_applied() && (settings.changelog.is_none() || buffer.is_full())
+            let is_much = buffer.is_full() || buffer.ahead_byte_len() > AHEAD_BYTES_MAX;
+            !buffer.is_applied() && (settings.changelog.is_none() || is_much)
         })
     }
 
@@ -505,6 +509,22 @@ mod tests {
         let mut found = Vec::new();
         assert!(state.get(0, &77_u32.to_be_bytes(), &mut found).expect("is read") && found == value);
         assert!(state.get(1, b"k", &mut found).expect("is read"));
+    }
+
+    #[test]
+    fn changes_do_not_wait_until_a_large_share_is_full() {
+        let mut stores = stores(false);
+        stores.set_cache_bytes_max(1 << 30);
+        let value = vec![7; 1 << 20];
+        let mut puts = 0_u32;
+        while !stores.must_apply() {
+            stores.put(0, &puts.to_be_bytes(), Some(&value), 1).expect("within limits");
+            stores.mark_committed(&|_| Some(Offset(8)));
+            puts += 1;
+        }
+        assert_eq!(puts, 32);
+        stores.apply_changes().expect("memory can be written");
+        assert!(stores.stores[0].buffer.knows(&0_u32.to_be_bytes()), "they are still kept");
     }
 
     #[test]

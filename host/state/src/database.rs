@@ -98,11 +98,10 @@ impl Database {
     pub fn take_in<'a>(&self, family: &str, changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<()> {
         let path = self.path.join(TAKEN_IN_FILE);
         // After a crash it can be there as a second name of a file that was taken in: to write into it would destroy that one.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(io_error("remove", &path, error).in_task(self.task));
-            }
-            _ => {}
+        if let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(io_error("remove", &path, error).in_task(self.task));
         }
         let mut options = IngestExternalFileOptions::default();
         options.set_move_files(true);

@@ -17,7 +17,8 @@ pub fn write_buffer_bytes_max(budget: MemoryBudget) -> usize {
     budget.database_bytes_max() / 2
 }
 
-/// What the restoring stores of all tasks may keep together before they write a file. No entries are cached yet.
+/// What the restoring stores of all tasks may keep together before they write a file. Their share of the cached entries is still
+/// empty; it comes on top where other tasks run already.
 pub fn load_bytes_max(budget: MemoryBudget) -> usize {
     budget.bytes_max / 4
 }

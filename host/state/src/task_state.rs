@@ -153,11 +153,10 @@ impl TaskState for RocksTaskState {
         changes: &mut dyn Iterator<Item = StateChange<'_>>,
         next: Offset,
     ) -> Result<()> {
-        let Some((database, family)) = self.on_disk(store) else {
+        if self.on_disk(store).is_none() {
             return self.apply(changes, &[(store, next)]);
-        };
-        database.take_in(family, changes.map(|change| (change.key, change.value)))?;
-        self.apply(&mut std::iter::empty(), &[(store, next)])?;
+        }
+        self.take_in(store, changes, next)?;
         self.open.flush_soon();
         Ok(())
     }
@@ -209,18 +208,29 @@ impl RocksTaskState {
         };
         let mut load = std::mem::take(&mut self.stores[store].load);
         load.sort();
+        let mut changes = load.changes().map(|(key, value)| StateChange { store, key, value });
         if load.byte_len() < FILE_BYTES_MIN {
-            let mut changes = load.changes().map(|(key, value)| StateChange { store, key, value });
             self.apply(&mut changes, &[(store, next)])?;
         } else {
-            if let Some((database, family)) = self.on_disk(store) {
-                database.take_in(family, load.changes())?;
-            }
-            self.apply(&mut std::iter::empty(), &[(store, next)])?;
+            self.take_in(store, &mut changes, next)?;
         }
+        drop(changes);
         load.clear();
         self.stores[store].load = load;
         Ok(())
+    }
+
+    /// Gives the database sorted changes of a store on disk as a file, and then the offset behind them.
+    fn take_in(
+        &mut self,
+        store: usize,
+        changes: &mut dyn Iterator<Item = StateChange<'_>>,
+        next: Offset,
+    ) -> Result<()> {
+        if let Some((database, family)) = self.on_disk(store) {
+            database.take_in(family, changes.map(|change| (change.key, change.value)))?;
+        }
+        self.apply(&mut std::iter::empty(), &[(store, next)])
     }
 
     fn write(&mut self, batch: WriteBatch) -> Result<()> {

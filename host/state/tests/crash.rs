@@ -13,7 +13,6 @@ use millstream_core::testing::task_state_suite::{apply, apply_many, entries};
 use millstream_state::RocksStateDirectory;
 
 const CHILD: &str = "MILLSTREAM_TEST_CRASH";
-const CHILD_OF_MANY: &str = "MILLSTREAM_TEST_CRASH_MANY";
 const KILLS: u64 = 30;
 const STORES: [&str; 3] = ["first", "second", "third"];
 /// Small, so that flushes and compactions happen all the time and most kills hit one.
@@ -60,11 +59,11 @@ fn apply_forever(root: &Path) -> ! {
     }
 }
 
-/// Runs a process that applies batches, kills it after about `batches`, and returns how many it said it had applied.
-fn run_and_kill(test: &str, variable: &str, root: &Path, batches: u64) -> u64 {
+/// Runs `test` as a process that applies batches, kills it after about `batches`, and returns how many it said it had applied.
+fn run_and_kill(test: &str, root: &Path, batches: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env(variable, root)
+        .env(CHILD, root)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -90,7 +89,6 @@ fn a_killed_process_leaves_data_that_agree_with_their_offsets() {
     for kill in 0..KILLS {
         let applied = run_and_kill(
             "a_killed_process_leaves_data_that_agree_with_their_offsets",
-            CHILD,
             root.path(),
             scramble(kill) % 1_500,
         );
@@ -130,7 +128,7 @@ fn apply_many_to(state: &mut dyn TaskState, offset: u64) {
 
 #[test]
 fn a_killed_process_leaves_many_changes_whole_and_their_offset_never_ahead_of_them() {
-    if let Some(root) = std::env::var_os(CHILD_OF_MANY) {
+    if let Some(root) = std::env::var_os(CHILD) {
         let mut state = open(Path::new(&root));
         let Offset(start) = state.changelog_offset(0).unwrap().unwrap_or(Offset(0));
         for offset in start as u64 + 1.. {
@@ -142,7 +140,7 @@ fn a_killed_process_leaves_many_changes_whole_and_their_offset_never_ahead_of_th
     let (mut behind, mut folded) = (0, 0);
     for kill in 0..KILLS {
         let test = "a_killed_process_leaves_many_changes_whole_and_their_offset_never_ahead_of_them";
-        let applied = run_and_kill(test, CHILD_OF_MANY, root.path(), scramble(kill) % 40);
+        let applied = run_and_kill(test, root.path(), scramble(kill) % 40);
         let state = open(root.path());
         let offset = state.changelog_offset(0).unwrap().map_or(0, |Offset(offset)| offset as u64);
         let values: BTreeSet<_> = entries(&*state, 0).into_iter().map(|(_, value)| value).collect();

@@ -138,6 +138,7 @@ pub struct WriteBuffer {
     ahead: Vec<u32>,
     /// Those by key. Kept from the first scan on, since only scans need the order before they are applied.
     ordered: Option<BTreeMap<Box<[u8]>, u32>>,
+    /// What the dirty entries take, values that they had before included.
     dirty_bytes: usize,
     cache_bytes_max: usize,
 }

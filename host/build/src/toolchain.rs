@@ -28,6 +28,9 @@ const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 /// Lets the crate `getrandom` ask the SDK for random bytes; it doesn't compile for this target otherwise.
 const GETRANDOM_BACKEND: &str = "getrandom_backend=\"custom\"";
 
+/// Loops over bytes may take sixteen at a time; x86-64 and AArch64 have the instructions.
+const FEATURES: &str = "-Ctarget-feature=+simd128";
+
 /// What stands between two flags in `CARGO_ENCODED_RUSTFLAGS`.
 const FLAG_SEPARATOR: &str = "\u{1f}";
 
@@ -117,7 +120,7 @@ impl Toolchain {
 
     /// Tells cargo about it, and about the compiler's flags.
     pub(crate) fn prepare(&self, cargo: &mut Command) {
-        let mut flags = vec!["--cfg", GETRANDOM_BACKEND];
+        let mut flags = vec!["--cfg", GETRANDOM_BACKEND, FEATURES];
         if let StandardLibrary::FromSource { rustc, linker } = &self.standard_library {
             // The unstable option of cargo is allowed to stable compilers by this variable; the library is the
             // compiler's own.
@@ -129,7 +132,8 @@ impl Toolchain {
                 return;
             }
         }
-        // Cargo looks at one source of flags only: a variable wins over all configuration.
+        // Cargo looks at one source of flags only: a variable wins over all configuration. Of two flags the last one holds, so that
+        // an author's variable can take a feature back.
         let variable = |name| env::var(name).ok().filter(|flags| !flags.trim().is_empty());
         let own = variable("CARGO_ENCODED_RUSTFLAGS").or_else(|| {
             let flags = variable("RUSTFLAGS")?;
@@ -137,7 +141,7 @@ impl Toolchain {
         });
         match own {
             Some(own) => {
-                cargo.env("CARGO_ENCODED_RUSTFLAGS", [&own, &*flags.join(FLAG_SEPARATOR)].join(FLAG_SEPARATOR))
+                cargo.env("CARGO_ENCODED_RUSTFLAGS", [&*flags.join(FLAG_SEPARATOR), &own].join(FLAG_SEPARATOR))
             }
             // Joined by cargo with the flags for this target in the author's own files.
             None => cargo.args(["--config", &format!("target.{TARGET}.rustflags={flags:?}")]),

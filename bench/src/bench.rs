@@ -32,7 +32,7 @@ pub struct Plan {
     pub workloads: Vec<String>,
     /// Of their variants those whose names contain one of these; all if there is none.
     pub variants: Vec<String>,
-    /// Engines, in the order of their turns.
+    /// Engines, in the order of the first turn; the second goes back.
     pub engines: Vec<Engine>,
     /// Guarantees.
     pub guarantees: Vec<Guarantee>,
@@ -139,7 +139,7 @@ impl Bench {
         let input = fill::input_topic(&self.cluster, workload)?;
         let expected = output::expected(workload);
         // Both guarantees of an engine follow each other, as do engines that stand side by side in the plan: those are compared.
-        let contenders: Vec<(Engine, Guarantee)> =
+        let mut contenders: Vec<(Engine, Guarantee)> =
             engines.iter().flat_map(|engine| plan.guarantees.iter().map(|guarantee| (*engine, *guarantee))).collect();
         let drain_with = |(engine, guarantee)| drain(self, workload, &input, engine, guarantee, &expected);
         if let [first, ..] = contenders[..]
@@ -149,13 +149,14 @@ impl Bench {
             say(format_args!("  not counted {}", Line(&warm_up)));
             results.engine_seconds += warm_up.cpu_seconds;
         }
-        // By turns, so that what else the machine does meets all sides.
+        // By turns, so that what else the machine does meets all sides; there and back, so that none always has the same one before it.
         for run in 1..=plan.runs {
             for contender in &contenders {
                 let measured = drain_with(*contender)?;
                 say(format_args!("  {run}/{} {}", plan.runs, Line(&measured)));
                 results.add(measured)?;
             }
+            contenders.reverse();
         }
         Ok(())
     }

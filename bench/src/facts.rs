@@ -33,7 +33,7 @@ pub fn gather(bench: &Bench, plan: &Plan, place: &Place) -> Circumstances {
     facts.push((
         "settings",
         format!(
-            "runs by turns{warm_up}, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all \
+            "runs by turns, there and back{warm_up}, one stream thread, topics of 4 partitions and 1 replica, a commit every {COMMIT_INTERVAL_MS} ms on all \
              sides under both guarantees; all else as it comes. `kafka-streams-tuned`: linger 50 ms, batches of 256 KiB. One JVM per run with Java's \
              default flags"
         ),

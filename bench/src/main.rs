@@ -34,7 +34,7 @@ struct Arguments {
     /// Only the variants of them whose names contain one of these texts, such as `1 KiB`.
     #[arg(long, value_delimiter = ';')]
     variants: Vec<String>,
-    /// Which engines, in the order of their turns: what is compared should follow each other.
+    /// Which engines, in the order of the first turn: what is compared should follow each other.
     #[arg(
         long,
         value_delimiter = ',',

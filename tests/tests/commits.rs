@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_core::Result;
 use millstream_core::commit::ProcessingGuarantee;
-use millstream_core::id::{Offset, TaskId, TopicPartition};
+use millstream_core::id::{Offset, SubTopologyId, TaskId, TopicPartition};
 use millstream_core::offset_metadata;
 use millstream_core::port::{Broker, CommittedOffset, GroupMetadata, Producer, ProducerRecord};
 use millstream_core::record::{Headers, Record};
@@ -144,8 +144,36 @@ fn a_commit_does_not_wait_for_the_turns_of_all_tasks_and_those_that_had_none_are
 }
 
 #[test]
+fn of_many_changes_a_commit_applies_those_of_one_task_and_the_next_those_of_another() {
+    let tasks = [0, 1].map(|partition| TaskId { sub_topology: SubTopologyId(0), partition });
+    let kept = KeptState::default();
+    let mut options = every(Duration::from_secs(1));
+    let settings = &mut options.settings;
+    (settings.apply_interval, settings.rest_after, settings.cache_bytes_max) = (Duration::ZERO, HOUR, 1 << 30);
+    options.partitions = [("in".to_owned(), 2), ("out".to_owned(), 1)].into();
+    options.state = Box::new(kept.clone());
+    let mut driver = driver(counting(), options);
+    let write = |driver: &mut TopologyDriver, partition, count: usize| {
+        for number in 0..count {
+            driver.write("in", Some(partition), &TestRecord::new(number.to_string().repeat(30_000), "v", 1));
+        }
+    };
+    let commit = |driver: &mut TopologyDriver| {
+        driver.clock.advance(Duration::from_secs(1));
+        assert!(driver.run_rounds(1).expect("runs").committed);
+        tasks.map(|task| kept.changelog_offset(task, 0).is_some_and(|offset| offset.0 > 0))
+    };
+    [0, 1].into_iter().for_each(|partition| write(&mut driver, partition, 100));
+    driver.run_rounds(50).expect("runs");
+    assert_eq!(commit(&mut driver), [true, false]);
+    [0, 1].into_iter().for_each(|partition| write(&mut driver, partition, 1));
+    driver.run_rounds(5).expect("runs");
+    assert_eq!(commit(&mut driver), [true, true], "few changes wait for nobody");
+}
+
+#[test]
 fn a_thread_with_nothing_to_do_gives_its_states_what_was_committed() {
-    const TASK: TaskId = TaskId { sub_topology: millstream_core::id::SubTopologyId(0), partition: 0 };
+    const TASK: TaskId = TaskId { sub_topology: SubTopologyId(0), partition: 0 };
     let kept = KeptState::default();
     let mut options = every(Duration::ZERO);
     (options.settings.apply_interval, options.settings.rest_after) = (HOUR, Duration::from_secs(5));

@@ -8,7 +8,8 @@
 //! 3. The consumed positions join the transaction with the group's metadata, and the transaction commits. From here on the work is
 //!    visible. (At-least-once: the positions are committed.)
 //! 4. Each task applies its changes and the changelog offsets that they reach to its state, in one write; those of several commits
-//!    together, so that of a key that changes often only the last value is written.
+//!    together, so that of a key that changes often only the last value is written. Of many changes only one task's at a commit,
+//!    so that the thread does not stand still for all of them together.
 //! 5. The tasks acknowledge; the next transaction begins with the next record.
 //!
 //! The state never holds what is not committed. A crash before 3 leaves the state at the previous commit, and the transaction is
@@ -50,7 +51,7 @@ type Positions = Vec<(TopicPartition, CommittedOffset)>;
 pub fn commit(
     tasks: &mut [&mut ActiveTask],
     guarantee: ProcessingGuarantee,
-    pace: ApplyPace,
+    mut pace: ApplyPace,
     consumer: &mut dyn Consumer,
     collector: &mut RecordCollector,
 ) -> Result<Positions> {
@@ -74,7 +75,9 @@ pub fn commit(
     }
     // 4. State.
     for task in tasks.iter_mut() {
-        task.apply_changes(collector, pace)?;
+        if task.apply_changes(collector, pace)? {
+            pace.interval = Duration::MAX;
+        }
     }
     // 5. Acknowledge.
     for task in tasks.iter_mut() {

@@ -33,6 +33,10 @@ impl Store {
         self.buffer.ahead().map(move |entry| StateChange { store: index, key: entry.key, value: entry.value })
     }
 
+    fn has_many_changes(&self) -> bool {
+        self.buffer.ahead_byte_len() >= MANY_BYTES
+    }
+
     fn mark_applied(&mut self) {
         self.buffer.mark_applied();
         self.reached = None;
@@ -86,7 +90,7 @@ const VALUE_BYTES_GUESS: usize = 128;
 const MANY_BYTES: usize = 4 * 1024 * 1024;
 
 /// A store's changes don't wait beyond this, however large its share: the stream thread stands still while a disk takes them.
-const AHEAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+const AHEAD_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 /// Fewer bytes that were applied are not flushed when the task rests: they are read from the changelog soon enough, and a file for each
 /// of many short rests would have to be merged.
@@ -300,6 +304,12 @@ impl Stores {
         })
     }
 
+    /// Whether applying the changes takes so long that other tasks had better not do it at the same commit.
+    #[must_use]
+    pub fn has_many_changes(&self) -> bool {
+        self.stores.iter().any(Store::has_many_changes)
+    }
+
     /// Applies the committed changes to the state, together with the changelog offsets that they reach. Everything written must be
     /// committed.
     ///
@@ -315,11 +325,11 @@ impl Stores {
         for (index, store) in stores.iter_mut().enumerate() {
             store.buffer.sort_ahead();
             let Some(reached) = store.reached else { continue };
-            if store.buffer.ahead_byte_len() < MANY_BYTES {
-                offsets.push((index, reached));
-            } else {
+            if store.has_many_changes() {
                 state.apply_many(index, &mut store.changes(index), reached)?;
                 store.mark_applied();
+            } else {
+                offsets.push((index, reached));
             }
         }
         let changes = stores.iter().enumerate().flat_map(|(index, store)| store.changes(index));
@@ -522,7 +532,7 @@ mod tests {
             stores.mark_committed(&|_| Some(Offset(8)));
             puts += 1;
         }
-        assert_eq!(puts, 32);
+        assert_eq!(puts, 48);
         stores.apply_changes().expect("memory can be written");
         assert!(stores.stores[0].buffer.knows(&0_u32.to_be_bytes()), "they are still kept");
     }

@@ -5,8 +5,9 @@
 //!
 //! An entry is *dirty* from a write until the commit, *ahead* of the state from a write until it is applied, and afterwards
 //! serves as a cache. Several commits may pass before the state gets what they changed: a key that changes in each of them
-//! is written there once. Entries that are not ahead are forgotten by generations: when the current one has grown past its
-//! share as changes are applied, the one before it is dropped.
+//! is written there once. Entries that are not ahead are forgotten by generations: when the current one has three quarters of
+//! the bytes that may be kept, and the state has its changes, another one begins; the one before it is dropped once the two
+//! together have more than may be kept. So what fits into three quarters is never forgotten.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -178,7 +179,20 @@ impl WriteBuffer {
     fn promote(&mut self, hash: u64, key: &[u8]) -> Option<u32> {
         let found = self.previous.find(hash, key)?;
         let value = self.previous.value(&self.previous.entries[found as usize]);
-        Some(self.current.insert(&self.hasher, hash, key, value))
+        let index = self.current.insert(&self.hasher, hash, key, value);
+        self.keep_to_bound();
+        Some(index)
+    }
+
+    /// Drops the previous generation when there is no room for both.
+    fn keep_to_bound(&mut self) {
+        if self.byte_len() > self.cache_bytes_max && !self.previous.entries.is_empty() {
+            self.previous = Generation::default();
+        }
+    }
+
+    fn generation_bytes_max(&self) -> usize {
+        self.cache_bytes_max / 4 * 3
     }
 
     /// Whether [`Self::get`] would know `key`.
@@ -191,17 +205,18 @@ impl WriteBuffer {
     /// How many entries of `entry_bytes` [`Self::cache`] would still keep.
     #[must_use]
     pub fn room_for(&self, entry_bytes: usize) -> usize {
-        self.cache_bytes_max.saturating_sub(self.current.byte_len()) / (entry_bytes + ENTRY_OVERHEAD)
+        self.generation_bytes_max().saturating_sub(self.current.byte_len()) / (entry_bytes + ENTRY_OVERHEAD)
     }
 
     /// Notes what the committed state holds for `key`, unless the cache is full. The buffer must not know the key.
     pub fn cache(&mut self, key: &[u8], value: Option<&[u8]>) {
-        if self.current.byte_len() > self.cache_bytes_max {
+        if self.is_full() {
             return;
         }
         let hash = self.hasher.hash_one(key);
         debug_assert!(self.current.find(hash, key).is_none(), "the key is in the buffer already");
         self.current.insert(&self.hasher, hash, key, value);
+        self.keep_to_bound();
     }
 
     /// Writes an entry, or deletes it.
@@ -214,6 +229,7 @@ impl WriteBuffer {
         } else {
             self.current.insert(&self.hasher, hash, key, value)
         };
+        self.keep_to_bound();
         let grown = self.current.byte_len() - byte_len;
         let entry = &mut self.current.entries[index as usize];
         entry.timestamp = timestamp;
@@ -248,7 +264,7 @@ impl WriteBuffer {
     /// Whether it is time to give the changes to the state, because only then memory is given back.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.current.byte_len() > self.cache_bytes_max / 2
+        self.current.byte_len() > self.generation_bytes_max()
     }
 
     /// The bytes held, those of the cache included.
@@ -329,9 +345,7 @@ impl WriteBuffer {
         if self.is_full() {
             std::mem::swap(&mut self.current, &mut self.previous);
             self.current.clear();
-            if self.previous.byte_len() > self.cache_bytes_max {
-                self.previous = Generation::default();
-            }
+            self.keep_to_bound();
         }
     }
 }
@@ -421,6 +435,28 @@ mod tests {
         }
         assert!(buffer.byte_len() < 3 * 64 * 1024, "{}", buffer.byte_len());
         assert_eq!(buffer.get(&5_u32.to_be_bytes()), None);
+    }
+
+    #[test]
+    fn what_fits_into_three_quarters_is_never_forgotten_and_both_generations_stay_within_the_bound() {
+        const BYTES_MAX: usize = 64 * 1024;
+        let mut buffer = WriteBuffer::new(BYTES_MAX);
+        let fitting = buffer.room_for(20) as u32;
+        let write = |buffer: &mut WriteBuffer, keys: std::ops::Range<u32>| {
+            for number in keys {
+                buffer.put(&number.to_be_bytes(), Some(&[7; 16]), 0);
+                if number % 10 == 0 {
+                    commit_and_apply(buffer);
+                    assert!(buffer.byte_len() <= BYTES_MAX, "{} at {number}", buffer.byte_len());
+                }
+            }
+            commit_and_apply(buffer);
+        };
+        (0..3).for_each(|_| write(&mut buffer, 0..fitting));
+        assert!((0..fitting).all(|number| buffer.knows(&number.to_be_bytes())));
+        write(&mut buffer, fitting..4 * fitting);
+        assert!(!buffer.knows(&0_u32.to_be_bytes()), "what is not used makes room for others");
+        assert!(buffer.knows(&(4 * fitting - 1).to_be_bytes()));
     }
 
     #[test]

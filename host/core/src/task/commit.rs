@@ -73,20 +73,22 @@ impl ActiveTask {
         moved.collect()
     }
 
-    /// Applies the committed changes to the state, unless they may wait. The transaction is committed: from here on they are true, and
-    /// whoever restarts finds them in the changelog.
+    /// Applies the committed changes to the state, unless they may wait, and tells whether many were applied. The transaction is
+    /// committed: from here on they are true, and whoever restarts finds them in the changelog.
     ///
     /// # Errors
     ///
     /// When the disk fails.
-    pub fn apply_changes(&mut self, collector: &RecordCollector, pace: ApplyPace) -> Result<()> {
+    pub fn apply_changes(&mut self, collector: &RecordCollector, pace: ApplyPace) -> Result<bool> {
         let stores = &mut self.context.stores;
         stores.mark_committed(&|changelog| collector.last_offset(changelog));
         if pace.now.saturating_sub(self.applied_at) < pace.interval && !stores.must_apply() {
-            return Ok(());
+            return Ok(false);
         }
         self.applied_at = pace.now;
-        stores.apply_changes().map_err(|error| error.in_task(self.id))
+        let many = stores.has_many_changes();
+        stores.apply_changes().map_err(|error| error.in_task(self.id))?;
+        Ok(many)
     }
 
     /// Notes that `positions` are committed.
